@@ -1,0 +1,153 @@
+"""The value types of the file: durations, bit rates, addresses, port ranges, sources. Each says what it expected."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import BeforeValidator
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_MULTIPLES = {"": 1, "k": 1_000, "M": 1_000_000}
+SCHEMES = ("rtsp", "rtsps", "http", "https", "v4l2", "file", "demo")
+"""The closed list of source schemes: FFmpeg knows many more, and some of them read files or follow playlists."""
+
+
+def duration(value: object) -> float:
+    """Seconds from "200ms", "10s", "5m" or "1h"."""
+    if isinstance(value, float):  # a default, already in seconds
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)", value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('expected a duration with its unit, such as "200ms", "10s" or "5m"')
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def bitrate(value: object) -> int:
+    """Bits a second from 500000, "500k" or "2M"."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kM]?)", value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('expected bits per second, such as 500000, "500k" or "2M"')
+    return int(float(match[1]) * _MULTIPLES[match[2]])
+
+
+def address(value: object) -> tuple[str, int]:
+    """(host, port) from "127.0.0.1:8080", "[::1]:8080" or ":8080" (every interface)."""
+    if isinstance(value, tuple):  # a default
+        return value
+    expected = 'expected "HOST:PORT", such as "127.0.0.1:8080", "[::1]:8080" or "0.0.0.0:8080"'
+    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]*):(\d{1,5})", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(expected)
+    port = int(match[2])
+    if port > 65535:
+        raise ValueError(f"{expected}; a port is at most 65535, not {port}")
+    host = match[1].strip("[]")
+    if match[1].startswith("["):
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            raise ValueError(f'{expected}; "{host}" is not an IPv6 address') from None
+    return host, port
+
+
+def port_range(value: object) -> tuple[int, int]:
+    """(first, last) from "40000-40100", or (0, 0) from "0": any port."""
+    if isinstance(value, tuple):  # a default
+        return value
+    match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('expected "FIRST-LAST", such as "40000-40100", or "0" for any port')
+    first, last = int(match[1]), int(match[2] or match[1])
+    if first > last or last > 65535 or (first == 0 and last > 0):
+        raise ValueError('expected "FIRST-LAST" with 1 <= FIRST <= LAST <= 65535, or "0" for any port')
+    return first, last
+
+
+def thresholds(value: object) -> tuple[float, float, float]:
+    """The scores that P-, R- and O-Net must exceed."""
+    expected = "expected three numbers from 0 to 1: the thresholds of P-, R- and O-Net"
+    if not isinstance(value, (list, tuple)) or len(value) != 3:
+        raise ValueError(expected)
+    for item in value:
+        if isinstance(item, bool) or not isinstance(item, (int, float)) or not 0 <= item <= 1:
+            raise ValueError(expected)
+    return float(value[0]), float(value[1]), float(value[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a camera's pictures come from. `location` is the full URL for networks, else a path, device or nothing.
+
+    Credentials never live here: they have keys of their own, and a URL that holds some is split by the loader.
+    """
+
+    scheme: str
+    location: str
+    options: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return self.location if "://" in self.location else f"{self.scheme}:{self.location}"
+
+    def option(self, name: str) -> str | None:
+        return dict(self.options).get(name)
+
+
+def source(value: object) -> Source:
+    """A source from its URL; only the schemes in SCHEMES."""
+    if isinstance(value, Source):
+        return value
+    listing = ", ".join(f"{scheme}:" for scheme in SCHEMES)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return Source("v4l2", f"/dev/video{value}")
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"expected a source that starts with one of {listing} or a V4L2 device number")
+    text = value.strip()
+    if text.isdigit():
+        return Source("v4l2", f"/dev/video{text}")
+    scheme, separator, rest = text.partition(":")
+    scheme = scheme.lower()
+    if not separator or scheme not in SCHEMES:
+        raise ValueError(f'unknown source scheme in "{text.split("?")[0][:40]}"; expected one of {listing}')
+    if scheme in {"rtsp", "rtsps", "http", "https"}:
+        return _network(scheme, text)
+    if scheme == "demo":
+        query = rest.lstrip("?")
+        return Source("demo", "", tuple((key, values[-1]) for key, values in parse_qs(query).items()))
+    path = rest.removeprefix("//") if rest.startswith("//") else rest
+    if not path:
+        raise ValueError(f'"{scheme}:" needs a path, such as "{scheme}:{_EXAMPLES[scheme]}"')
+    return Source(scheme, path)
+
+
+_EXAMPLES = {"file": "/srv/video/lobby.mp4", "v4l2": "/dev/video0"}
+
+
+def _network(scheme: str, text: str) -> Source:
+    parts = urlsplit(text)
+    try:
+        port = parts.port
+    except ValueError:
+        raise ValueError("the port of the source's URL is not a number from 0 to 65535") from None
+    if not parts.hostname:
+        raise ValueError(f'the source\'s URL names no host; expected "{scheme}://HOST/PATH"')
+    if "@" in parts.netloc:
+        raise ValueError(
+            "the source's URL holds a user name or password; give them as the keys username and password, "
+            'so that they never show: password = "${credential:NAME}"'
+        )
+    del port
+    return Source(scheme, text)
+
+
+Duration = Annotated[float, BeforeValidator(duration)]
+Bitrate = Annotated[int, BeforeValidator(bitrate)]
+Address = Annotated[tuple[str, int], BeforeValidator(address)]
+PortRange = Annotated[tuple[int, int], BeforeValidator(port_range)]
+Thresholds = Annotated[tuple[float, float, float], BeforeValidator(thresholds)]
+SourceUrl = Annotated[Source, BeforeValidator(source)]

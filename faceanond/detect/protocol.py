@@ -1,0 +1,52 @@
+"""What a detector is, whatever network it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from faceanond.config.model import DetectOptions
+from faceanond.frames import Face, RawFrame
+from faceanond.stats import HistogramSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class DetectRequest:
+    """One frame and what its camera asks for."""
+
+    frame: RawFrame
+    options: DetectOptions
+
+
+class Detector(Protocol):
+    """Finds faces. Used by one thread at a time; every method blocks."""
+
+    @property
+    def name(self) -> str:
+        """The network: "mtcnn"."""
+        ...
+
+    @property
+    def provider(self) -> str:
+        """What it runs on: "cpu", "cuda" or "tensorrt"."""
+        ...
+
+    def warm_up(self) -> None:
+        """Pays first-run costs before the first real frame."""
+        ...
+
+    def detect(self, requests: Sequence[DetectRequest]) -> list[tuple[Face, ...]]:
+        """The faces of each frame, in the order of the requests; independent of the batch's other frames.
+
+        Raises DetectionError, or anything else, when no answer can be believed: the caller conceals those frames.
+        """
+        ...
+
+    def stage_seconds(self) -> Mapping[str, HistogramSnapshot]:
+        """Time by stage (pnet, rnet, onet, total). May be called from another thread."""
+        ...
+
+    def close(self) -> None:
+        """Frees the sessions."""
+        ...

@@ -1,0 +1,89 @@
+"""The errors that cross a package's border, each with the exit code that it means for the process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class ExitCode(IntEnum):
+    """What the command tells the shell (and systemd)."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNAVAILABLE = 3
+
+
+class FaceanondError(Exception):
+    """The base of every error that a user may see; `str(error)` is one clear line without credentials."""
+
+    exit_code = ExitCode.FAILED
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One mistake in a configuration: `place` is `FILE:LINE`, `key` the dotted path, `message` what is wrong."""
+
+    place: str
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.key}: {self.message}" if self.key else f"{self.place}: {self.message}"
+
+
+class ConfigError(FaceanondError):
+    """A configuration with mistakes; carries all of them."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class UsageError(FaceanondError):
+    """The command line asks for something that cannot be."""
+
+    exit_code = ExitCode.USAGE
+
+
+class UnavailableError(FaceanondError):
+    """A device that was asked for (GPU, port, file) is not there."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class SourceFault(StrEnum):
+    """Why a source failed: the closed set behind `camera_reconnects_total{reason}`."""
+
+    UNREACHABLE = "unreachable"
+    UNAUTHORISED = "unauthorised"
+    NOT_FOUND = "not_found"
+    NOT_VIDEO = "not_video"
+    NO_FRAMES = "no_frames"
+    STALLED = "stalled"
+    ENDED = "ended"
+    CORRUPT = "corrupt"
+    INTERNAL = "internal"
+
+
+class SourceError(FaceanondError):
+    """A camera could not be opened, or stopped. `fault` is for metrics, `str()` for people (no credentials)."""
+
+    def __init__(self, fault: SourceFault, message: str) -> None:
+        self.fault = fault
+        super().__init__(message)
+
+
+class DetectionError(FaceanondError):
+    """A frame got no verdict from the detector. `reason` is a short name from a closed set, used as metric label."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+class EncodeError(FaceanondError):
+    """An encoder refused a frame or could not be opened."""
