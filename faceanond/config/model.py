@@ -32,14 +32,10 @@ class DetectOptions(Table):
     scale_factor: float = Field(
         default=0.709, ge=0.5, le=0.95, validation_alias=AliasChoices("scale_factor", "mtcnn_factor")
     )
-        default=0.709, ge=0.5, le=0.95, validation_alias=AliasChoices("scale_factor", "mtcnn_factor")
-    )
     network_thresholds: Thresholds = Field(
         default=(0.6, 0.7, 0.7), validation_alias=AliasChoices("network_thresholds", "mtcnn_thresholds")
     )
     score_threshold: float = Field(
-        default=0.7, ge=0, le=1, validation_alias=AliasChoices("score_threshold", "mtcnn_score")
-    )
         default=0.7, ge=0, le=1, validation_alias=AliasChoices("score_threshold", "mtcnn_score")
     )
 
