@@ -1,0 +1,70 @@
+"""Snapshots of how things stand: made by the pipelines, read by metrics, pages and health checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from faceanond.frames import Verdict
+from faceanond.stats import HistogramSnapshot
+
+
+class CameraState(StrEnum):
+    """Where a camera is in its life; the label of `camera_state`."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    RETRYING = "retrying"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraStatus:
+    """One camera at one moment. Counters count since the process started; mappings may lack what never happened.
+
+    `source` and `last_error` are redacted. `last_frame` is the wall-clock time of the last captured picture.
+    `dropped` is keyed by (stage, reason). `fail_closed` names why the whole picture is concealed now, or None.
+    """
+
+    name: str
+    state: CameraState
+    source: str
+    codec: str | None = None
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    captured: int = 0
+    published: Mapping[Verdict, int] = field(default_factory=dict)
+    dropped: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    reconnects: Mapping[str, int] = field(default_factory=dict)
+    last_frame: float | None = None
+    last_error: str | None = None
+    retry_in: float | None = None
+    faces_detected: int = 0
+    faces_current: int = 0
+    face_sizes: HistogramSnapshot | None = None
+    latency: HistogramSnapshot | None = None
+    encode: HistogramSnapshot | None = None
+    output_bytes: Mapping[str, int] = field(default_factory=dict)
+    viewers: Mapping[str, int] = field(default_factory=dict)
+    fail_closed: str | None = None
+    fail_closed_seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def up(self) -> bool:
+        """Pictures are coming in."""
+        return self.state is CameraState.LIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferenceStatus:
+    """The shared detector at one moment."""
+
+    detector: str
+    provider: str
+    queue_length: int
+    queue_wait: HistogramSnapshot
+    batch_size: HistogramSnapshot
+    stages: Mapping[str, HistogramSnapshot]
+    failures: int
