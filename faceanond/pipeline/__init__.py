@@ -1,0 +1,1 @@
+"""One camera: joins capture, detection, anonymising and publishing, and keeps the figures."""

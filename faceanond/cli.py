@@ -1,0 +1,175 @@
+"""The command line. Parses, hands over, and turns every error into one clear line and an exit code.
+
+The commands import what they need when they run: `faceanond check` must not wait for FFmpeg and ONNX Runtime to load.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from faceanond import __version__
+from faceanond.errors import ConfigError, ExitCode, FaceanondError, UsageError
+
+DEFAULT_FILES = (Path("config.toml"), Path("/etc/faceanond/config.toml"))
+"""Where `run` and `check` look when no file is named, in this order."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The entry point; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        count = len(error.problems)
+        print(f"faceanond: {count} mistake{'s' if count > 1 else ''} in the configuration", file=sys.stderr)
+        return error.exit_code
+    except FaceanondError as error:
+        print(f"faceanond: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 128 + 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="faceanond", description="Anonymises the faces of many live cameras and republishes them."
+    )
+    parser.add_argument("--version", action="version", version=f"faceanond {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run the daemon on the fleet of a configuration file")
+    _config_options(run)
+    run.set_defaults(command=_run)
+
+    check = commands.add_parser("check", help="validate a configuration; prints every mistake with its line")
+    _config_options(check)
+    check.add_argument("--probe", action="store_true", help="open each camera and print codec, size and frame rate")
+    check.set_defaults(command=_check)
+
+    demo = commands.add_parser("demo", help="run the daemon on moving test cameras that show a real face")
+    demo.add_argument("--cameras", type=_positive, default=2, metavar="N", help="how many (default 2)")
+    demo.add_argument("--port", type=_port, default=8080, metavar="P", help="the page's port (default 8080)")
+    demo.add_argument("--duration", type=_seconds, metavar="S", help="end after so many seconds")
+    _set_option(demo)
+    demo.set_defaults(command=_demo)
+
+    anonymise = commands.add_parser("anonymise", help="anonymise a video file, every frame")
+    anonymise.add_argument("input", type=Path, metavar="IN")
+    anonymise.add_argument("output", type=Path, metavar="OUT", help="an .mp4, .mkv or .mov file; replaced if it exists")
+    _config_options(anonymise)
+    anonymise.add_argument("--report", type=Path, metavar="FILE.jsonl", help="write one line per frame")
+    anonymise.add_argument("--keep-audio", action="store_true", help="copy the sound, too (voices identify people)")
+    anonymise.set_defaults(command=_anonymise)
+
+    version = commands.add_parser("version", help="print the versions of faceanond and of what it runs on")
+    version.set_defaults(command=_version)
+    return parser
+
+
+def _config_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="the TOML file of the fleet")
+    _set_option(parser)
+
+
+def _set_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override a configuration key, such as anonymise.method=solid; may be repeated",
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to 64, not {text!r}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, not {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text.removesuffix("s"))
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"expected seconds, such as 10, not {text!r}")
+    return value
+
+
+def _find_config(given: Path | None) -> Path:
+    if given is not None:
+        return given
+    for path in DEFAULT_FILES:
+        if path.is_file():
+            return path
+    raise UsageError(
+        f"no configuration: neither {' nor '.join(map(str, DEFAULT_FILES))} exists; "
+        'name one with "-c FILE", or try "faceanond demo"'
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from faceanond.config.load import load
+    from faceanond.daemon.run import run_daemon
+
+    return run_daemon(load(_find_config(arguments.config), arguments.overrides))
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from faceanond.daemon.demo import demo_config
+    from faceanond.daemon.run import run_daemon
+
+    config = demo_config(arguments.cameras, arguments.port, arguments.overrides)
+    return run_daemon(config, duration=arguments.duration, announce=True)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from faceanond.daemon.check import check
+
+    return check(_find_config(arguments.config), arguments.overrides, probe_cameras=arguments.probe)
+
+
+def _anonymise(arguments: argparse.Namespace) -> int:
+    from faceanond.config.load import load, parse
+    from faceanond.daemon.file_job import anonymise_file
+
+    if arguments.config is not None:
+        config = load(arguments.config, arguments.overrides)
+    else:
+        config = parse("", "defaults", arguments.overrides)
+    return asyncio.run(
+        anonymise_file(
+            arguments.input,
+            arguments.output,
+            config,
+            report=arguments.report,
+            keep_audio=arguments.keep_audio,
+        )
+    )
+
+
+def _version(arguments: argparse.Namespace) -> int:
+    from faceanond.daemon.version import version_lines
+
+    del arguments
+    print("\n".join(version_lines()))
+    return ExitCode.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,227 @@
+"""One camera's path from a captured picture to packets.
+
+    mailbox -> detect -> delay line -> seal and encode -> stream
+
+Two tasks share the work, so that one frame is detected while the one before it is encoded. A third keeps the stream
+alive when no picture comes: the last sealed one for a moment, then a slate. Every picture that is written to the
+stream comes from the anonymiser, which alone can make one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+
+import structlog
+
+from faceanond.anonymise.anonymiser import Anonymiser
+from faceanond.anonymise.frame import AnonymisedFrame
+from faceanond.capture.source import StreamInfo
+from faceanond.clock import Clock
+from faceanond.config.model import Camera
+from faceanond.errors import SourceFault
+from faceanond.frames import Detections, RawFrame, Verdict
+from faceanond.mailbox import Mailbox
+from faceanond.pipeline.figures import Figures
+from faceanond.pipeline.judge import DetectsFaces, Judged, judge, seal_judged
+from faceanond.pipeline.sealer import Sealer, SealerStuckError
+from faceanond.publish.stream import Stream
+from faceanond.redact import redact
+from faceanond.status import CameraState, CameraStatus
+
+log = structlog.get_logger(__name__)
+
+ABSENT_AFTER = 1.0
+"""Seconds without a published frame before the stream shows the held picture: viewers' players start to stall."""
+ABSENT_INTERVAL = 0.2
+"""Seconds between held frames: a viewer who joins meanwhile gets a picture at once, at the cost of 5 still frames."""
+LINE_LENGTH = 4
+"""Judged frames that may wait for sealing. When full, detection waits and the mailbox drops before it."""
+
+
+class CameraPipeline:
+    """Runs one camera's stages. Made and run by the daemon; `feed` is called from the capture thread.
+
+    `stream` outlives reconnections, so viewers stay while their camera is away.
+    """
+
+    def __init__(self, name: str, settings: Camera, *, detector: DetectsFaces, clock: Clock) -> None:
+        self.name = name
+        self.settings = settings
+        self.stream = Stream(name, clock=clock)
+        self.figures = Figures(clock)
+        self.last_sealed: AnonymisedFrame | None = None
+        self._detector = detector
+        self._clock = clock
+        self._mailbox: Mailbox[RawFrame] | None = None
+        self._sealer = Sealer(name, settings, clock=clock)
+        self._sealing = asyncio.Lock()
+        self._last_picture = clock.monotonic()
+        self._last_published = clock.monotonic()
+        self._next_due = 0.0
+        self._generation = 0
+
+    @property
+    def last_progress(self) -> float:
+        """Monotonic time of the last published frame; moves on while a camera is down, too."""
+        return self._last_published
+
+    # The capture side
+
+    def feed(self, frame: RawFrame) -> None:
+        """Takes a captured picture. Called from the capture thread; never blocks, the newest picture wins."""
+        self.figures.frame_captured()
+        if self.settings.encode.max_fps and not self._due(frame.captured):
+            self.figures.dropped["capture", "max_fps"] += 1
+            return
+        if self._mailbox is not None:
+            self._mailbox.put(frame)
+
+    def _due(self, captured: float) -> bool:
+        """Spreads the kept frames evenly; half a step of slack, so that 25 of 25 fps are not every other frame."""
+        step = 1.0 / self.settings.encode.max_fps
+        if captured < self._next_due - step / 2:
+            return False
+        self._next_due = max(self._next_due + step, captured + step / 2)
+        return True
+
+    def next_generation(self) -> int:
+        """A new connection begins: its number, part of every frame's identity."""
+        self._generation += 1
+        return self._generation
+
+    def connecting(self) -> None:
+        """An attempt to reach the camera begins."""
+        self.figures.connecting()
+
+    def opened(self, info: StreamInfo) -> None:
+        """The camera answered and is sending."""
+        self.figures.codec = info.codec
+        self.figures.live()
+        log.info("camera opened", camera=self.name, codec=info.codec, size=f"{info.width}x{info.height}", fps=info.fps)
+
+    def lost(self, fault: SourceFault, message: str, retry_in: float) -> None:
+        """The camera is gone; what still waits is thrown away."""
+        self.figures.lost(fault, message, retry_in)
+        if self._mailbox is not None:
+            self._mailbox.discard()
+
+    # The stages
+
+    async def run(self) -> None:
+        """Runs until cancelled. A stuck sealing thread is replaced; any other exception is a defect and goes up."""
+        self._mailbox = Mailbox(capacity=1)
+        line: asyncio.Queue[Judged] = asyncio.Queue(LINE_LENGTH)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._detect(self._mailbox, line), name=f"detect:{self.name}")
+                tasks.create_task(self._publish(line), name=f"publish:{self.name}")
+                tasks.create_task(self._fill_absence(), name=f"absence:{self.name}")
+        finally:
+            self._mailbox.close()
+            self.figures.dropped["mailbox", "newer"] += self._mailbox.dropped
+            self._mailbox = None
+            await self._sealer.close()
+            self._sealer = Sealer(self.name, self.settings, clock=self._clock)
+
+    async def close(self) -> None:
+        """Ends the viewers' streams and the sealing thread."""
+        self.stream.close()
+        await self._sealer.close()
+
+    async def _detect(self, mailbox: Mailbox[RawFrame], line: asyncio.Queue[Judged]) -> None:
+        while True:
+            frame = await mailbox.get()
+            await line.put(await judge(frame, self._detector, self.settings.detector))
+
+    async def _publish(self, line: asyncio.Queue[Judged]) -> None:
+        while True:
+            judged = await line.get()
+            if isinstance(judged.outcome, Detections):
+                self.figures.faces(judged.outcome.faces)
+            else:
+                self.figures.faces_current = 0
+            await self._seal(partial(seal_judged, judged=judged, fps=self.figures.fps()))
+
+    async def _fill_absence(self) -> None:
+        while True:
+            await self._clock.sleep(ABSENT_INTERVAL)
+            fps = self.figures.fps()
+            patience = max(ABSENT_AFTER, 2.5 / fps if fps else 0.0)
+            if self._clock.monotonic() - self._last_picture >= patience:
+                await self._seal(self._absence)
+
+    def _absence(self, anonymiser: Anonymiser) -> AnonymisedFrame:
+        reason, message = self._why_absent()
+        return anonymiser.absent(reason, message=message)
+
+    def _why_absent(self) -> tuple[str, str]:
+        """The metric's reason and the words on the slate."""
+        if self.figures.state is CameraState.LIVE:
+            return "late", "waiting for a verdict"
+        if self.figures.last_frame is None:
+            return "no_signal", "connecting"
+        since = datetime.fromtimestamp(self.figures.last_frame, UTC).strftime("%H:%M:%S")
+        return "no_signal", f"no signal since {since} UTC"
+
+    async def _seal(self, make: Callable[[Anonymiser], AnonymisedFrame]) -> None:
+        """The only writer of this camera's stream: one frame at a time, in order."""
+        async with self._sealing:
+            keyframe = self.stream.take_keyframe_request()
+            try:
+                sealed = await self._sealer.seal(make, keyframe=keyframe)
+            except SealerStuckError:
+                self.stream.request_keyframe()
+                raise
+            if sealed.failure is not None:
+                log.error("encoding failed", camera=self.name, reason=sealed.failure)
+                self.figures.dropped["encode", "failed"] += 1
+                if keyframe:
+                    self.stream.request_keyframe()
+            for packet in sealed.packets:
+                self.stream.write(packet)
+            self.last_sealed = sealed.frame
+            self._last_published = self._clock.monotonic()
+            if sealed.frame.verdict is not Verdict.HELD:
+                self._last_picture = self._last_published
+            if sealed.packets:
+                self.figures.frame_published(sealed.frame)
+
+    # What others may know
+
+    def status(self) -> CameraStatus:
+        """A snapshot; from memory, never waits."""
+        figures = self.figures
+        reason, seconds = figures.fail_closed()
+        dropped = dict(figures.dropped)
+        if self._mailbox is not None:
+            dropped["mailbox", "newer"] = dropped.get(("mailbox", "newer"), 0) + self._mailbox.dropped
+        dropped["viewer", "slow"] = self.stream.dropped
+        now = self._clock.monotonic()
+        return CameraStatus(
+            name=self.name,
+            state=figures.state,
+            source=redact(str(self.settings.source)),
+            codec=figures.codec,
+            width=figures.width,
+            height=figures.height,
+            fps=figures.fps(),
+            captured=figures.captured,
+            published=dict(figures.published),
+            dropped=dropped,
+            reconnects=dict(figures.reconnects),
+            last_frame=figures.last_frame,
+            last_error=figures.last_error,
+            retry_in=max(0.0, figures.retry_at - now) if figures.retry_at is not None else None,
+            faces_detected=figures.faces_detected,
+            faces_current=figures.faces_current,
+            face_sizes=figures.face_sizes.snapshot(),
+            latency=figures.latency.snapshot(),
+            encode=self._sealer.encode_seconds(),
+            output_bytes=dict(self.stream.output_bytes),
+            viewers=self.stream.viewers(),
+            fail_closed=reason,
+            fail_closed_seconds=seconds,
+        )

@@ -1,0 +1,45 @@
+"""The two decisions that live video and files share: what is known about a frame, and how it is sealed for that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from faceanond.anonymise.anonymiser import Anonymiser
+from faceanond.anonymise.frame import AnonymisedFrame
+from faceanond.config.model import DetectOptions
+from faceanond.errors import DetectionError
+from faceanond.frames import Detections, RawFrame
+
+
+class DetectsFaces(Protocol):
+    """The shared detector as a pipeline sees it."""
+
+    async def detect(self, frame: RawFrame, options: DetectOptions) -> Detections:
+        """The faces of this frame. Raises DetectionError when there is no answer to believe."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A frame and what is known about it: its detections, or why there are none."""
+
+    frame: RawFrame
+    outcome: Detections | DetectionError
+
+
+async def judge(frame: RawFrame, detector: DetectsFaces, options: DetectOptions) -> Judged:
+    """Asks the detector, unless the source itself doubts the picture: then no answer could be believed."""
+    if frame.suspect is not None:
+        return Judged(frame, DetectionError(frame.suspect, f"the source doubts this picture: {frame.suspect}"))
+    try:
+        return Judged(frame, await detector.detect(frame, options))
+    except DetectionError as error:
+        return Judged(frame, error)
+
+
+def seal_judged(anonymiser: Anonymiser, judged: Judged, *, fps: float = 0.0) -> AnonymisedFrame:
+    """Masks what was found, or conceals the whole picture when nothing is known. Blocking."""
+    if isinstance(judged.outcome, Detections):
+        return anonymiser.seal(judged.frame, judged.outcome, fps=fps)
+    return anonymiser.conceal(judged.frame, judged.outcome.reason)
