@@ -18,7 +18,6 @@ class Mailbox(Generic[T]):
     """Holds at most `capacity` items: a live picture that nobody fetched in time is worth less than the next one.
 
     `put` may be called from any thread and never blocks; `get` belongs to one task on the loop that made the mailbox.
-    `put_wait` blocks instead of dropping, for sources that must lose nothing (a file being anonymised).
     """
 
     def __init__(self, capacity: int = 1) -> None:
@@ -26,7 +25,7 @@ class Mailbox(Generic[T]):
             raise ValueError(f"a mailbox holds at least one item, not {capacity}")
         self._capacity = capacity
         self._items: deque[T] = deque()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._arrived = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._closed = False
@@ -39,7 +38,7 @@ class Mailbox(Generic[T]):
 
     def put(self, item: T) -> None:
         """Adds an item, dropping the oldest when full. Ignored after `close`."""
-        with self._changed:
+        with self._lock:
             if self._closed:
                 return
             if len(self._items) >= self._capacity:
@@ -48,25 +47,12 @@ class Mailbox(Generic[T]):
             self._items.append(item)
         self._wake()
 
-    def put_wait(self, item: T) -> bool:
-        """Adds an item, blocking this thread while full; False when the mailbox was closed meanwhile."""
-        with self._changed:
-            while len(self._items) >= self._capacity and not self._closed:
-                self._changed.wait()
-            if self._closed:
-                return False
-            self._items.append(item)
-        self._wake()
-        return True
-
     async def get(self) -> T:
         """The oldest item; waits for one. Raises MailboxClosedError when closed and empty."""
         while True:
-            with self._changed:
+            with self._lock:
                 if self._items:
-                    item = self._items.popleft()
-                    self._changed.notify_all()
-                    return item
+                    return self._items.popleft()
                 if self._closed:
                     raise MailboxClosedError
                 self._arrived.clear()
@@ -74,16 +60,14 @@ class Mailbox(Generic[T]):
 
     def discard(self) -> None:
         """Drops and counts everything that waits."""
-        with self._changed:
+        with self._lock:
             self._dropped += len(self._items)
             self._items.clear()
-            self._changed.notify_all()
 
     def close(self) -> None:
         """No more items are taken; what waits can still be fetched. Safe from any thread, and twice."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
         self._wake()
 
     def _wake(self) -> None:
