@@ -1,0 +1,275 @@
+"""Every metric by name: the one list behind the exposition, its documentation, the alerts and the dashboard.
+
+One row declares a metric's name, type, meaning and labels, and says where its value comes from in a snapshot. Labels
+are `camera` and closed sets only, and each known value of a closed set is there from the first scrape with 0, so that
+rate() sees the first event and an alert never looks at a series that does not exist yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from faceanond.errors import SourceFault
+from faceanond.frames import Verdict
+from faceanond.stats import HistogramSnapshot
+from faceanond.status import CameraState, CameraStatus, InferenceStatus
+
+PREFIX = "faceanond_"
+
+DROPS = (("mailbox", "newer"), ("encode", "failed"), ("viewer", "slow"))
+"""Every (stage, reason) for which a frame is dropped today."""
+PROTOCOLS = ("webrtc", "rtsp")
+"""Every way to watch."""
+FAIL_CLOSED = ("late", "no_signal", "gap", "corrupt", "timeout", "detector", "effect")
+"""Why a whole picture is concealed, as far as it is known here; a reason that is not listed appears with its first."""
+
+S = TypeVar("S")
+K = TypeVar("K", bound=str | tuple[str, str])
+Value = float | HistogramSnapshot
+Samples = Iterable[tuple[tuple[str, ...], Value]]
+
+
+class Kind(StrEnum):
+    """The Prometheus type."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric(Generic[S]):
+    """One row: `name` is the exposition's without the prefix, `labels` are in the order of the values from `read`."""
+
+    name: str
+    kind: Kind
+    help: str
+    read: Callable[[S], Samples]
+    labels: tuple[str, ...] = ()
+
+    @property
+    def full_name(self) -> str:
+        return PREFIX + self.name
+
+
+def _one(read: Callable[[S], Value]) -> Callable[[S], Samples]:
+    """A metric without labels of its own."""
+    return lambda status: [((), read(status))]
+
+
+def _maybe(read: Callable[[S], HistogramSnapshot | None]) -> Callable[[S], Samples]:
+    """A histogram that is absent until its stage exists."""
+
+    def samples(status: S) -> Samples:
+        value = read(status)
+        return [] if value is None else [((), value)]
+
+    return samples
+
+
+def _each(known: Iterable[K], read: Callable[[S], Mapping[K, float]]) -> Callable[[S], Samples]:
+    """One sample for each known value of the closed set, 0 when it never happened, and for each other one seen."""
+    zeros = {_labels(key): 0.0 for key in known}
+    return lambda status: (zeros | {_labels(key): value for key, value in read(status).items()}).items()
+
+
+def _labels(key: str | tuple[str, str]) -> tuple[str, ...]:
+    """A key as label values; enumerations become plain text."""
+    return (str(key),) if isinstance(key, str) else tuple(str(part) for part in key)
+
+
+def _now(values: Iterable[str], current: Callable[[S], str | None]) -> Callable[[S], Samples]:
+    """1 for the value that holds now, 0 for the others."""
+    known = tuple(values)
+
+    def samples(status: S) -> Samples:
+        value = current(status)
+        names = known if value is None or value in known else (*known, value)
+        return [((str(name),), float(name == value)) for name in names]
+
+    return samples
+
+
+def _fail_closed_now(status: CameraStatus) -> Samples:
+    """Like `_now`, and a reason that is over stays as 0: a series that ends would look like one still firing."""
+    past = [reason for reason in status.fail_closed_seconds if reason not in FAIL_CLOSED]
+    return _now((*FAIL_CLOSED, *past), lambda _: status.fail_closed)(status)
+
+
+CAMERA_METRICS: tuple[Metric[CameraStatus], ...] = (
+    Metric(
+        "camera_up",
+        Kind.GAUGE,
+        "1 while pictures come in from the camera.",
+        _one(lambda c: float(c.up)),
+    ),
+    Metric(
+        "camera_state",
+        Kind.GAUGE,
+        "1 for the state that the camera is in, 0 for the others.",
+        _now(CameraState, lambda c: c.state),
+        ("state",),
+    ),
+    Metric(
+        "camera_fps",
+        Kind.GAUGE,
+        "Published pictures of the camera a second, over the last two seconds.",
+        _one(lambda c: c.fps),
+    ),
+    Metric(
+        "camera_reconnects_total",
+        Kind.COUNTER,
+        "Connections that failed or ended, by reason.",
+        _each([fault.value for fault in SourceFault], lambda c: c.reconnects),
+        ("reason",),
+    ),
+    Metric(
+        "last_frame_timestamp_seconds",
+        Kind.GAUGE,
+        "Unix time of the last captured picture; 0 before the first.",
+        _one(lambda c: c.last_frame or 0.0),
+    ),
+    Metric(
+        "frames_captured_total",
+        Kind.COUNTER,
+        "Pictures that were decoded.",
+        _one(lambda c: c.captured),
+    ),
+    Metric(
+        "frames_published_total",
+        Kind.COUNTER,
+        "Pictures that went out, by verdict.",
+        _each(Verdict, lambda c: c.published),
+        ("verdict",),
+    ),
+    Metric(
+        "frames_dropped_total",
+        Kind.COUNTER,
+        "Pictures or packets that a stage dropped, by stage and reason.",
+        _each(DROPS, lambda c: c.dropped),
+        ("stage", "reason"),
+    ),
+    Metric(
+        "fail_closed",
+        Kind.GAUGE,
+        "1 while the whole picture is concealed for that reason.",
+        _fail_closed_now,
+        ("reason",),
+    ),
+    Metric(
+        "fail_closed_seconds_total",
+        Kind.COUNTER,
+        "Time during which the whole picture was concealed, by reason.",
+        _each(FAIL_CLOSED, lambda c: c.fail_closed_seconds),
+        ("reason",),
+    ),
+    Metric(
+        "faces_detected_total",
+        Kind.COUNTER,
+        "Faces found, counted anew in every picture.",
+        _one(lambda c: c.faces_detected),
+    ),
+    Metric(
+        "faces_current",
+        Kind.GAUGE,
+        "Faces in the latest picture.",
+        _one(lambda c: c.faces_current),
+    ),
+    Metric(
+        "face_size_pixels",
+        Kind.HISTOGRAM,
+        "Shorter side of each face found, in pixels of the camera's picture.",
+        _maybe(lambda c: c.face_sizes),
+    ),
+    Metric(
+        "end_to_end_latency_seconds",
+        Kind.HISTOGRAM,
+        "From the capture of a picture to its encoded packet.",
+        _maybe(lambda c: c.latency),
+    ),
+    Metric(
+        "encode_seconds",
+        Kind.HISTOGRAM,
+        "Time to encode one picture.",
+        _maybe(lambda c: c.encode),
+    ),
+    Metric(
+        "output_bytes_total",
+        Kind.COUNTER,
+        "Bytes sent to viewers, by protocol.",
+        _each(PROTOCOLS, lambda c: c.output_bytes),
+        ("protocol",),
+    ),
+    Metric(
+        "viewers",
+        Kind.GAUGE,
+        "Viewers connected now, by protocol.",
+        _each(PROTOCOLS, lambda c: c.viewers),
+        ("protocol",),
+    ),
+)
+"""Each has the label `camera` in front of its own."""
+
+INFERENCE_METRICS: tuple[Metric[InferenceStatus], ...] = (
+    Metric(
+        "inference_seconds",
+        Kind.HISTOGRAM,
+        "Time of one batch in each stage of the detector; total holds everything.",
+        lambda i: [((stage,), histogram) for stage, histogram in i.stages.items()],
+        ("stage",),
+    ),
+    Metric(
+        "inference_batch_size",
+        Kind.HISTOGRAM,
+        "Pictures in one batch.",
+        _one(lambda i: i.batch_size),
+    ),
+    Metric(
+        "inference_queue_wait_seconds",
+        Kind.HISTOGRAM,
+        "Time that a picture waits for its batch.",
+        _one(lambda i: i.queue_wait),
+    ),
+    Metric(
+        "inference_queue_length",
+        Kind.GAUGE,
+        "Pictures that wait for the detector now.",
+        _one(lambda i: i.queue_length),
+    ),
+    Metric(
+        "inference_failures_total",
+        Kind.COUNTER,
+        "Batches that gave no answer to believe; their pictures were concealed.",
+        _one(lambda i: i.failures),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What runs here."""
+
+    version: str
+    provider: str
+    ffmpeg: str
+
+
+BUILD_INFO: Metric[Build] = Metric(
+    "build_info",
+    Kind.GAUGE,
+    "Always 1; the labels say which version runs, and on what.",
+    lambda build: [((build.version, build.provider, build.ffmpeg), 1.0)],
+    ("version", "provider", "ffmpeg"),
+)
+
+
+def declared() -> Iterator[tuple[str, Kind, tuple[str, ...], str]]:
+    """(full name, type, labels, meaning) of every metric of ours, in the order of the exposition."""
+    yield BUILD_INFO.full_name, BUILD_INFO.kind, BUILD_INFO.labels, BUILD_INFO.help
+    for camera in CAMERA_METRICS:
+        yield camera.full_name, camera.kind, ("camera", *camera.labels), camera.help
+    for inference in INFERENCE_METRICS:
+        yield inference.full_name, inference.kind, inference.labels, inference.help

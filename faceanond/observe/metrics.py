@@ -1,0 +1,115 @@
+"""The text that Prometheus reads, made from the rows of `observe/catalogue`. The only importer of prometheus_client.
+
+A scrape reads snapshots that the pipelines keep in memory: no camera, viewer or thread is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from faceanond.observe.catalogue import BUILD_INFO, CAMERA_METRICS, INFERENCE_METRICS, Build, Kind, Metric, S, Samples
+from faceanond.stats import HistogramSnapshot
+from faceanond.status import CameraStatus, InferenceStatus
+
+Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+
+
+class Metrics:
+    """The /metrics page. `cameras` and `inference` give snapshots from memory; each scrape calls both once.
+
+    `close` frees the thread of `scrape`.
+    """
+
+    def __init__(
+        self,
+        cameras: Callable[[], Iterable[CameraStatus]],
+        inference: Callable[[], InferenceStatus | None],
+        *,
+        version: str,
+        ffmpeg: str,
+    ) -> None:
+        self._cameras = cameras
+        self._inference = inference
+        self._version = version
+        self._ffmpeg = ffmpeg
+        self._process = CollectorRegistry()
+        ProcessCollector(registry=self._process)
+        GCCollector(registry=self._process)
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="metrics")
+
+    def render(self, accept: str | None = None) -> tuple[bytes, str]:
+        """(body, content type) in the form that the Accept header prefers: Prometheus text or OpenMetrics.
+
+        Takes nearly a millisecond a camera and reads /proc, so code on the event loop awaits `scrape` instead.
+        """
+        return self._expose(self._snapshot(), accept)
+
+    async def scrape(self, accept: str | None = None) -> tuple[bytes, str]:
+        """The same: snapshots are taken here on the loop, their text is made in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._expose, self._snapshot(), accept)
+
+    def close(self) -> None:
+        self._executor.shutdown()
+
+    def _snapshot(self) -> Snapshot:
+        inference = self._inference()
+        provider = inference.provider if inference is not None else "none"
+        return Snapshot(tuple(self._cameras()), inference, Build(self._version, provider, self._ffmpeg), self._process)
+
+    @staticmethod
+    def _expose(snapshot: Snapshot, accept: str | None) -> tuple[bytes, str]:
+        encode, content_type = choose_encoder(accept or "")
+        registry = CollectorRegistry()
+        registry.register(snapshot)
+        return encode(registry), content_type
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot(Collector):
+    """Everything that one scrape tells."""
+
+    cameras: Sequence[CameraStatus]
+    inference: InferenceStatus | None
+    build: Build
+    process: CollectorRegistry
+
+    def collect(self) -> Iterator[Family]:
+        yield _family(BUILD_INFO, BUILD_INFO.labels, BUILD_INFO.read(self.build))
+        for metric in CAMERA_METRICS:
+            samples = (
+                ((status.name, *labels), value) for status in self.cameras for labels, value in metric.read(status)
+            )
+            yield _family(metric, ("camera", *metric.labels), samples)
+        if self.inference is not None:
+            for inference in INFERENCE_METRICS:
+                yield _family(inference, inference.labels, inference.read(self.inference))
+        yield from self.process.collect()  # type: ignore[misc]
+
+
+def _family(metric: Metric[S], labels: tuple[str, ...], samples: Samples) -> Family:
+    """The library's form of one row, filled."""
+    if metric.kind is Kind.HISTOGRAM:
+        histogram = HistogramMetricFamily(metric.full_name, metric.help, labels=labels)
+        for values, snapshot in samples:
+            assert isinstance(snapshot, HistogramSnapshot)
+            histogram.add_metric(values, _buckets(snapshot), snapshot.total)
+        return histogram
+    make = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
+    family = make(metric.full_name, metric.help, labels=labels)
+    for values, number in samples:
+        assert not isinstance(number, HistogramSnapshot)
+        family.add_metric(values, number)
+    return family
+
+
+def _buckets(snapshot: HistogramSnapshot) -> list[tuple[str, float]]:
+    bounds = [*(repr(float(bound)) for bound in snapshot.bounds), "+Inf"]
+    return list(zip(bounds, snapshot.cumulative, strict=True))
