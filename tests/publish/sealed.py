@@ -1,0 +1,51 @@
+"""Sealed frames for the tests of everything that publishes: the one place here that makes them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceanond.anonymise.frame import _SEAL, AnonymisedFrame
+from faceanond.frames import ColourMatrix, FrameId, Verdict
+
+
+def sealed(
+    i420: NDArray[np.uint8],
+    *,
+    captured: float = 0.0,
+    pts: float | None = None,
+    camera: str = "yard",
+    index: int = 0,
+    matrix: ColourMatrix = ColourMatrix.BT709,
+    verdict: Verdict = Verdict.CLEAN,
+) -> AnonymisedFrame:
+    """This picture, (height * 3 // 2, width), as the anonymiser would hand it on."""
+    return AnonymisedFrame(
+        camera=camera,
+        source=FrameId(camera, 0, index),
+        i420=i420,
+        width=i420.shape[1],
+        height=i420.shape[0] * 2 // 3,
+        matrix=matrix,
+        captured=captured,
+        pts=captured if pts is None else pts,
+        verdict=verdict,
+        reason=None,
+        regions=(),
+        seal=_SEAL,
+    )
+
+
+def picture(index: int, width: int = 64, height: int = 48) -> NDArray[np.uint8]:
+    """A grey ramp with a bright square that moves by two pixels a frame; the chroma is even."""
+    i420 = np.full((height * 3 // 2, width), 128, np.uint8)
+    i420[:height] = np.linspace(40, 160, width, dtype=np.uint8)
+    left = 2 * index % (width - 16)
+    i420[8:24, left : left + 16] = 220
+    i420[height : height + height // 4] = 100
+    return i420
+
+
+def moving(index: int, *, fps: float = 25.0, width: int = 64, height: int = 48, start: float = 0.0) -> AnonymisedFrame:
+    """Frame number `index` of a steady camera."""
+    return sealed(picture(index, width, height), captured=start + index / fps, index=index)
