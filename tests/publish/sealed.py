@@ -1,4 +1,4 @@
-"""Sealed frames for the tests of everything that publishes: the one place here that makes them."""
+"""Sealed frames and packets for the tests of everything that publishes: the one place here that makes them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from faceanond.anonymise.frame import _SEAL, AnonymisedFrame
 from faceanond.frames import ColourMatrix, FrameId, Verdict
+from faceanond.publish import h264
+from faceanond.publish.packet import EncodedPacket
 
 
 def sealed(
@@ -49,3 +51,19 @@ def picture(index: int, width: int = 64, height: int = 48) -> NDArray[np.uint8]:
 def moving(index: int, *, fps: float = 25.0, width: int = 64, height: int = 48, start: float = 0.0) -> AnonymisedFrame:
     """Frame number `index` of a steady camera."""
     return sealed(picture(index, width, height), captured=start + index / fps, index=index)
+
+
+def packet(index: int, *, keyframe: bool = False, size: int = 100, encoded: float = 1000.0) -> EncodedPacket:
+    """A packet with recognisable contents: number `index` of a camera with 25 fps."""
+    head = [b"\x67\x42\xc0\x1f\xda", b"\x68\xce\x3c\x80"] if keyframe else []
+    body = bytes([0x65 if keyframe else 0x41]) + index.to_bytes(4, "big").replace(b"\x00", b"\xff") + b"\x80" * size
+    return EncodedPacket(
+        data=h264.join([*head, body]),
+        keyframe=keyframe,
+        timestamp=index * 3600,
+        captured=index / 25,
+        encoded=encoded,
+        verdict=Verdict.CLEAN,
+        width=64,
+        height=48,
+    )
