@@ -1,0 +1,157 @@
+"""Pictures for the networks, straight from the YUV planes: no full-size RGB exists.
+
+Rule: halve first, interpolate last. `Picture` keeps halvings of the frame (exact 2x2 means; 4:2:0 chroma already has
+the first halving's size). A level or crop of any size is interpolated from the smallest halving that is not smaller,
+so that each of its pixels still sees all of the picture beneath it, as area averaging would; only those few pixels
+are turned into RGB. What lies beyond the picture's edge is black.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from faceanond.detect.boxes import CELL, Boxes
+from faceanond.frames import ColourMatrix, Plane, RawFrame
+
+Pixels = NDArray[np.uint8]
+Tensor = NDArray[np.float32]
+
+_LUMA = {ColourMatrix.BT601: (0.299, 0.114), ColourMatrix.BT709: (0.2126, 0.0722)}
+"""Shares of red and blue in the luma (ITU-R BT.601 and BT.709)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One size of the pyramid: `scale` is exact, width and height are rounded to whole pixels."""
+
+    scale: float
+    width: int
+    height: int
+
+
+def levels(width: int, height: int, min_size: int, factor: float) -> list[Level]:
+    """The pyramid's levels, largest first: down to where the smaller side would not exceed P-Net's 12 pixels."""
+    scale = CELL / min_size
+    found: list[Level] = []
+    while min(width, height) * scale > CELL:
+        found.append(Level(scale, int(width * scale + 1), int(height * scale + 1)))
+        scale *= factor
+    return found
+
+
+class Picture:
+    """One frame, seen at any size."""
+
+    def __init__(self, frame: RawFrame) -> None:
+        self._frame = frame
+        self._halvings: list[Pixels] = []
+        self._to_rgb = _rgb_matrix(frame)
+        self._black = (0.0 if frame.full_range else 16.0, 128.0, 128.0)
+
+    def level(self, level: Level) -> Tensor:
+        """The whole picture in a level's size: RGB, (3, height, width), 0..255."""
+        size = (level.width, level.height)
+        step = 0
+        while self._frame.width >> (step + 1) >= level.width and self._frame.height >> (step + 1) >= level.height:
+            step += 1
+        if step:
+            small = _resized(self._halving(step), size)
+        else:
+            frame = self._frame
+            small = _merged([_resized(plane, size) for plane in (frame.y, frame.u, frame.v)])
+        return np.ascontiguousarray(self._rgb(small).transpose(2, 0, 1), dtype=np.float32)
+
+    def crops(self, boxes: Boxes, side: int) -> Tensor:
+        """The squares as RGB pictures of that side: (n, 3, side, side), 0..255. Each square holds a finite box."""
+        if len(boxes) == 0:
+            return np.empty((0, 3, side, side), np.float32)
+        stack = np.empty((len(boxes), side, side, 3), np.uint8)
+        for crop, box in zip(stack, boxes.tolist(), strict=True):
+            self._crop(crop, _Square(box[0], box[1], box[2] - box[0]))
+        rgb = self._rgb(stack.reshape(-1, side, 3)).reshape(stack.shape)
+        return np.ascontiguousarray(rgb.transpose(0, 3, 1, 2), dtype=np.float32)
+
+    def _crop(self, out: Pixels, square: _Square) -> None:
+        side = out.shape[0]
+        step = 0
+        while square.length >= side * (2 << step):
+            step += 1
+        if step:
+            square.draw(self._halving(step), out, 0.5**step, self._black)
+            return
+        frame = self._frame
+        for channel, (plane, share) in enumerate(((frame.y, 1.0), (frame.u, 0.5), (frame.v, 0.5))):
+            part = np.empty((side, side), np.uint8)
+            square.draw(plane, part, share, self._black[channel : channel + 1])
+            out[:, :, channel] = part
+
+    def _halving(self, step: int) -> Pixels:
+        """The picture at 1 / 2**step of its size, Y, U and V interleaved; step is at least 1."""
+        if not self._halvings:
+            frame = self._frame
+            self._halvings.append(_merged([_halved(frame.y), frame.u, frame.v]))
+        while len(self._halvings) < step:
+            self._halvings.append(_halved(self._halvings[-1]))
+        return self._halvings[step - 1]
+
+    def _rgb(self, pixels: Pixels) -> Pixels:
+        return np.asarray(cv2.transform(pixels, self._to_rgb), dtype=np.uint8)
+
+
+def _rgb_matrix(frame: RawFrame) -> NDArray[np.float32]:
+    """From (Y, U, V, 1) in 0..255 to RGB in 0..255."""
+    red, blue = _LUMA[frame.matrix]
+    green = 1 - red - blue
+    luma, chroma, black = (1.0, 1.0, 0.0) if frame.full_range else (255 / 219, 255 / 224, 16.0)
+    u = np.array([0, -2 * (1 - blue) * blue / green, 2 * (1 - blue)]) * chroma
+    v = np.array([2 * (1 - red), -2 * (1 - red) * red / green, 0]) * chroma
+    offset = -luma * black - 128 * (u + v)
+    return np.stack([np.full(3, luma), u, v, offset], axis=1).astype(np.float32)
+
+
+def _merged(planes: list[Plane]) -> Pixels:
+    return np.asarray(cv2.merge(planes), dtype=np.uint8)
+
+
+def _halved(pixels: Plane) -> Pixels:
+    """2x2 means; an odd last column or row counts twice."""
+    height, width = pixels.shape[:2]
+    if height % 2 or width % 2:
+        edged = cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        pixels = np.asarray(edged, dtype=np.uint8)
+    size = ((width + 1) // 2, (height + 1) // 2)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _resized(pixels: Plane, size: tuple[int, int]) -> Pixels:
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class _Square:
+    """A square of the full picture."""
+
+    left: float
+    top: float
+    length: float
+
+    def draw(self, pixels: Plane, out: Pixels, share: float, black: tuple[float, ...]) -> None:
+        """Fills `out` with it; `share` is the size of `pixels` in terms of the full picture."""
+        side = out.shape[0]
+        zoom = self.length * share / side
+        # Pixel i covers i .. i+1: its centre lies half a pixel further, in either picture.
+        centre = zoom / 2 - 0.5
+        matrix = np.array([[zoom, 0, self.left * share + centre], [0, zoom, self.top * share + centre]])
+        cv2.warpAffine(
+            pixels,
+            matrix,
+            (side, side),
+            dst=out,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=black,
+        )

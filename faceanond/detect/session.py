@@ -1,0 +1,179 @@
+"""ONNX Runtime, and the only place that knows it: devices, sessions, and what its failures mean.
+
+Rule: a device that was named is used or refused, never replaced. Only `auto` chooses, once, and says what it chose.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import io
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime as ort
+import structlog
+from numpy.typing import NDArray
+
+from faceanond.errors import DetectionError, UnavailableError
+
+log = structlog.get_logger(__name__)
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+_GPU_MEMORY = 2 << 30
+"""Bytes of GPU memory that one session's arena may grow to: arenas never shrink, and others share the card."""
+_FATAL_CUDA = ("CUDA failure 700", "CUDA failure 719", "error 700", "error 719")
+"""Illegal address and launch failure: the process's GPU context is lost for good."""
+
+# ONNX Runtime writes to stderr by itself. What matters comes back as an exception, which this module translates.
+ort.set_default_logger_severity(4)
+
+Tensor = NDArray[np.float32]
+
+
+class DeviceLostError(DetectionError):
+    """The device will never answer again in this process; only a restart helps."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("device_lost", message)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where networks run: `provider` is "cpu", "cuda" or "tensorrt". `threads` is for one network on the CPU."""
+
+    provider: str
+    threads: int
+
+
+def runtime_version() -> str:
+    """ONNX Runtime's version."""
+    return str(ort.__version__)
+
+
+def available_provider() -> str:
+    """What `auto` would use here, without opening a session."""
+    return "cuda" if _missing("cuda") is None else "cpu"
+
+
+def choose_device(name: str, threads: int = 0) -> Device:
+    """The device for `auto`, `cpu`, `cuda` or `tensorrt`. Raises UnavailableError when a named one is missing."""
+    threads = threads or _automatic_threads()
+    if name == "cpu":
+        return Device("cpu", threads)
+    wanted = "cuda" if name == "auto" else name
+    reason = _missing(wanted)
+    if reason is None:
+        return Device(wanted, threads)
+    if name == "auto":
+        log.info("no GPU found, detecting on the CPU", reason=reason)
+        return Device("cpu", threads)
+    raise UnavailableError(f'the detector\'s device "{name}" is not available: {reason}')
+
+
+def _automatic_threads() -> int:
+    """One thread a network for each core that this process may use, up to four: beyond that the small levels of the
+    pyramid gain nothing, and the cores have cameras to decode and encode."""
+    return max(1, min(4, len(os.sched_getaffinity(0))))
+
+
+@functools.cache
+def _missing(provider: str) -> str | None:
+    """Why a GPU provider cannot be used, or None."""
+    if _PROVIDERS[provider] not in ort.get_available_providers():
+        return "this ONNX Runtime was built without it; install onnxruntime-gpu (and not onnxruntime beside it)"
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return "the NVIDIA driver (libcuda.so.1) is not installed or not visible in this container"
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):  # it prints what it could not load
+        ort.preload_dlls()
+    try:
+        _open_probe(provider)
+    except UnavailableError as error:
+        details = " ".join(said.getvalue().split())
+        return f"{error}; {details}" if details else str(error)
+    return None
+
+
+def _open_probe(provider: str) -> None:
+    """Opens the smallest network there is on the provider."""
+    # An identity of one number, written as the protocol buffer that it is: this module needs no graph builder.
+    model = (
+        b'\x08\x08:;\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x05probeZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04'
+        b"\n\x02\x08\x01b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x11"
+    )
+    Network("probe", model, Device(provider, 1))
+
+
+class Network:
+    """One network in one session: one input, one output, float32. One thread at a time."""
+
+    def __init__(self, name: str, model: bytes, device: Device) -> None:
+        """Raises UnavailableError when the model cannot be opened on that very device."""
+        self._name = name
+        provider = _PROVIDERS[device.provider]
+        try:
+            session = ort.InferenceSession(
+                model, _options(device), providers=_provider_options(device), enable_fallback=0
+            )
+        except Exception as error:  # ONNX Runtime's errors share no base class
+            raise UnavailableError(f"{name} cannot be opened on {device.provider}: {_one_line(error)}") from error
+        session.disable_fallback()
+        active = session.get_providers()
+        if not active or active[0] != provider:
+            raise UnavailableError(f"{name} cannot be opened on {device.provider}: ONNX Runtime offers only {active}")
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise UnavailableError(f"{name} has {len(inputs)} inputs and {len(outputs)} outputs, expected one of each")
+        self._input = inputs[0].name
+        self._session = session
+
+    def run(self, batch: Tensor) -> Tensor:
+        """The network's answers. Raises DetectionError("failed"), or DeviceLostError."""
+        try:
+            (answers,) = self._session.run(None, {self._input: batch})
+        except Exception as error:  # ONNX Runtime's errors share no base class
+            message = f"{self._name} failed: {_one_line(error)}"
+            if any(mark in message for mark in _FATAL_CUDA):
+                raise DeviceLostError(message) from error
+            raise DetectionError("failed", message) from error
+        result: Tensor = answers
+        return result
+
+
+def _options(device: Device) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = device.threads if device.provider == "cpu" else 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    # Spinning threads cost 38 ms of CPU a run at 25 runs a second where waiting ones cost 2.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _provider_options(device: Device) -> list[str | tuple[str, dict[str, str]]]:
+    """CUDA and TensorRT settings follow ONNX Runtime's documentation; they have not been tried on a GPU yet."""
+    cuda = {
+        # An exhaustive search would run again for each new shape of a pyramid level.
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "gpu_mem_limit": str(_GPU_MEMORY),
+        "arena_extend_strategy": "kSameAsRequested",
+    }
+    if device.provider == "cuda":
+        return [("CUDAExecutionProvider", cuda)]
+    if device.provider == "tensorrt":
+        tensorrt = {"trt_max_workspace_size": str(_GPU_MEMORY), "trt_fp16_enable": "0"}
+        return [("TensorrtExecutionProvider", tensorrt), ("CUDAExecutionProvider", cuda)]
+    return ["CPUExecutionProvider"]
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
