@@ -80,11 +80,12 @@ class CameraPipeline:
             self._mailbox.put(frame)
 
     def _due(self, captured: float) -> bool:
-        """Spreads the kept frames evenly; half a step of slack, so that 25 of 25 fps are not every other frame."""
+        """Spreads the kept frames evenly; a quarter step of slack, so that 25 of 25 fps are not every other frame."""
         step = 1.0 / self.settings.encode.max_fps
-        if captured < self._next_due - step / 2:
+        if captured < self._next_due - step / 4:
             return False
-        self._next_due = max(self._next_due + step, captured + step / 2)
+        late = captured - self._next_due
+        self._next_due = (self._next_due if late < step else captured) + step
         return True
 
     def next_generation(self) -> int:
