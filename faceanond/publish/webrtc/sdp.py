@@ -1,0 +1,280 @@
+"""Reads a viewer's offer and writes its answer. Pure text, no I/O.
+
+Rule: aiortc never sees a line that a viewer wrote. Everything needed is taken out of the offer by strict patterns, and
+a fresh description with one receive-only H.264 section is made of it. What is left out on purpose: mDNS and TCP
+candidates (the viewer's own checks reveal its address to us), `end-of-candidates` (so that ICE goes on waiting for
+those checks), bandwidth estimation and header extensions (rate control is the encoder's), audio and data sections
+(they are rejected in the answer with port 0).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from faceanond.publish.webrtc.errors import MalformedOfferError, UnsupportedOfferError
+
+LONGEST = 64 * 1024
+"""Characters: a browser's offer has five to ten thousand."""
+MOST_SECTIONS = 16
+MOST_CANDIDATES = 16
+"""Enough for every interface of a viewer; each costs a connectivity check sent to an address that the offer names."""
+
+_MEDIA = re.compile(r"m=([a-z]{1,16}) (\d{1,5})(?:/\d{1,3})? ([A-Za-z/]{1,32})((?: [A-Za-z0-9._-]{1,64}){1,128})")
+_MID = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,32}")
+_UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}")
+_PASSWORD = re.compile(r"[A-Za-z0-9+/]{22,256}")
+_FINGERPRINT = re.compile(r"(?i)(sha-256|sha-384|sha-512) ([0-9a-f]{2}(?::[0-9a-f]{2}){31,63})")
+_DIGEST_BYTES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
+_RTPMAP = re.compile(r"(\d{1,3}) ([A-Za-z0-9_-]{1,32})/(\d{1,6})(?:/\d{1,2})?")
+_FMTP = re.compile(r"(\d{1,3}) (.{1,512})")
+_FEEDBACK = re.compile(r"(\d{1,3}|\*) (nack|nack pli)")
+_CANDIDATE = re.compile(
+    r"[A-Za-z0-9+/]{1,32} 1 (?i:udp) (\d{1,10}) ([0-9A-Fa-f.:]{2,45}) (\d{1,5}) typ (host|srflx|relay)(?: .*)?"
+)
+_BASELINE = re.compile(r"(?i)42[0-9a-f]{4}")
+_DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
+_DYNAMIC = range(96, 128)
+"""Payload types that aiortc takes over from an offer; it renumbers others, which no viewer would understand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One media section of the offer, as far as the answer must mirror it."""
+
+    kind: str
+    port: int
+    protocol: str
+    formats: tuple[str, ...]
+    attributes: tuple[tuple[str, str], ...]
+
+    def values(self, name: str) -> Iterator[str]:
+        return (value for attribute, value in self.attributes if attribute == name)
+
+    def first(self, name: str) -> str | None:
+        return next(self.values(name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A viewer's offer: `text` is what aiortc is given, the rest is what `write_answer` needs."""
+
+    text: str
+    sections: tuple[Section, ...]
+    bundled: bool
+
+    @property
+    def mid(self) -> str:
+        return next(section for section in self.sections if section.kind == "video").first("mid") or ""
+
+
+def read_offer(text: str) -> Offer:
+    """Checks an offer and rebuilds it. Raises MalformedOfferError or UnsupportedOfferError."""
+    session, sections = _split(text)
+    videos = [section for section in sections if section.kind == "video"]
+    if not videos:
+        raise UnsupportedOfferError("the offer has no video section; only video is sent here")
+    if len(videos) > 1:
+        raise UnsupportedOfferError(f"the offer has {len(videos)} video sections; one session carries one camera")
+    video = videos[0]
+    if video.port == 0 and video.first("bundle-only") is None:
+        raise UnsupportedOfferError("the offer's video section is rejected (port 0)")
+    if not video.protocol.endswith("TLS/RTP/SAVPF"):
+        raise UnsupportedOfferError(f"the offer's video uses {video.protocol}; only UDP/TLS/RTP/SAVPF is served")
+    _require_receive_only(video, session)
+    if video.first("rtcp-mux") is None:
+        raise UnsupportedOfferError("the offer's video section lacks a=rtcp-mux")
+    mid = video.first("mid")
+    if mid is None or _MID.fullmatch(mid) is None:
+        raise MalformedOfferError("the offer's video section lacks a=mid")
+    group = next((value.split()[1:] for value in session.values("group") if value.startswith("BUNDLE ")), [])
+    # A bundled section may leave its transport to another section of the group.
+    partners = [section for section in sections if section.first("mid") in group] if mid in group else []
+    places = (video, session, *partners)
+    lines = [
+        "v=0",
+        "o=- 0 0 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        f"a=group:BUNDLE {mid}",
+        *_codecs(video),
+        "c=IN IP4 0.0.0.0",
+        f"a=mid:{mid}",
+        "a=recvonly",
+        "a=rtcp-mux",
+        f"a=ice-ufrag:{_transport(places, 'ice-ufrag', _UFRAG)}",
+        f"a=ice-pwd:{_transport(places, 'ice-pwd', _PASSWORD)}",
+        *_fingerprints(places),
+        f"a=setup:{_transport(places, 'setup', re.compile('actpass|active|passive'))}",
+        *_candidates((video, *partners)),
+    ]
+    return Offer(text="\r\n".join(lines) + "\r\n", sections=tuple(sections), bundled=mid in group)
+
+
+def write_answer(offer: Offer, answer: str) -> str:
+    """The answer for the viewer: aiortc's single section in its place, all other sections of the offer rejected."""
+    head, separator, body = answer.partition("m=video")
+    lines = [line for line in head.splitlines() if not line.startswith("a=group:")]
+    if offer.bundled:
+        lines.append(f"a=group:BUNDLE {offer.mid}")
+    parts = ["\r\n".join(lines) + "\r\n"]
+    for section in offer.sections:
+        if section.kind == "video":
+            parts.append(separator + body)
+            continue
+        rejected = [f"m={section.kind} 0 {section.protocol} {' '.join(section.formats)}", "c=IN IP4 0.0.0.0"]
+        mid = section.first("mid")
+        if mid is not None and _MID.fullmatch(mid):
+            rejected.append(f"a=mid:{mid}")
+        if section.kind != "application":
+            rejected.append("a=inactive")
+        parts.append("\r\n".join(rejected) + "\r\n")
+    return "".join(parts)
+
+
+def _split(text: str) -> tuple[Section, list[Section]]:
+    """The session-level lines (as a section without media) and the media sections."""
+    if len(text) > LONGEST:
+        raise MalformedOfferError(f"the offer is longer than {LONGEST} characters")
+    lines = [line.rstrip("\r") for line in text.strip().split("\n")]
+    if lines[0].strip() != "v=0":
+        raise MalformedOfferError("the offer does not start with v=0")
+    sections: list[Section] = []
+    attributes: list[tuple[str, str]] = []
+    session: tuple[tuple[str, str], ...] = ()
+    media: re.Match[str] | None = None
+
+    def finish() -> None:
+        nonlocal session
+        if media is None:
+            session = tuple(attributes)
+        else:
+            sections.append(Section(media[1], int(media[2]), media[3], tuple(media[4].split()), tuple(attributes)))
+        attributes.clear()
+
+    for number, line in enumerate(lines, start=1):
+        if len(line) < 2 or line[1] != "=" or not line.isprintable():
+            raise MalformedOfferError(f"line {number} of the offer is not of the form x=...")
+        if line.startswith("m="):
+            finish()
+            media = _MEDIA.fullmatch(line)
+            if media is None:
+                raise MalformedOfferError(f"line {number} of the offer is not a media description")
+        elif line.startswith("a="):
+            name, _, value = line[2:].partition(":")
+            attributes.append((name, value))
+    finish()
+    if len(sections) > MOST_SECTIONS:
+        raise MalformedOfferError(f"the offer has more than {MOST_SECTIONS} media sections")
+    return Section("session", 0, "", (), session), sections
+
+
+def _require_receive_only(video: Section, session: Section) -> None:
+    for place in (video, session):
+        for name, _ in place.attributes:
+            if name in _DIRECTIONS:
+                if name == "recvonly":
+                    return
+                raise UnsupportedOfferError(f"the offer's video is {name}; it must be recvonly")
+    raise UnsupportedOfferError("the offer's video is sendrecv (no direction given); it must be recvonly")
+
+
+def _transport(places: tuple[Section, ...], name: str, pattern: re.Pattern[str]) -> str:
+    for place in places:
+        value = place.first(name)
+        if value is not None:
+            if pattern.fullmatch(value) is None:
+                break
+            return value
+    raise MalformedOfferError(f"the offer has no valid a={name}")
+
+
+def _fingerprints(places: tuple[Section, ...]) -> list[str]:
+    for place in places:
+        if place.first("fingerprint") is None:
+            continue
+        known = [
+            match
+            for value in place.values("fingerprint")
+            if (match := _FINGERPRINT.fullmatch(value)) and (len(match[2]) + 1) // 3 == _DIGEST_BYTES[match[1].lower()]
+        ]
+        if not known:
+            break
+        return [f"a=fingerprint:{match[1].lower()} {match[2].upper()}" for match in known[:4]]
+    raise MalformedOfferError("the offer has no valid a=fingerprint (sha-256, sha-384 or sha-512)")
+
+
+def _codecs(video: Section) -> list[str]:
+    """The media line and the codec lines: H.264 Baseline in packetisation mode 1, with its retransmission types."""
+    offered = [int(number) for number in video.formats if number.isdecimal() and int(number) in _DYNAMIC]
+    names = {
+        int(match[1]): (match[2].upper(), match[3])
+        for value in video.values("rtpmap")
+        if (match := _RTPMAP.fullmatch(value))
+    }
+    parameters = {
+        int(match[1]): _parameters(match[2]) for value in video.values("fmtp") if (match := _FMTP.fullmatch(value))
+    }
+    h264: list[int] = []
+    retransmission: dict[int, int] = {}
+    for number in dict.fromkeys(offered):
+        options = parameters.get(number, {})
+        if names.get(number) == ("H264", "90000"):
+            # Without a profile RFC 6184 means Baseline.
+            baseline = _BASELINE.fullmatch(options.get("profile-level-id", "42e01f"))
+            if baseline and options.get("packetization-mode") == "1":
+                h264.append(number)
+        elif names.get(number) == ("RTX", "90000") and options.get("apt", "").isdecimal():
+            retransmission.setdefault(int(options["apt"]), number)
+    if not h264:
+        raise UnsupportedOfferError(
+            "the offer has no H.264 Baseline with packetization-mode=1; no other codec is served"
+        )
+    numbers: list[int] = []
+    lines: list[str] = []
+    for number in h264:
+        numbers.append(number)
+        profile = parameters.get(number, {}).get("profile-level-id", "42e01f").lower()
+        lines.append(f"a=rtpmap:{number} H264/90000")
+        lines.append(f"a=fmtp:{number} level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={profile}")
+        feedback = {
+            match[2]
+            for value in video.values("rtcp-fb")
+            if (match := _FEEDBACK.fullmatch(value))
+            if match[1] in ("*", str(number))
+        }
+        lines.extend(f"a=rtcp-fb:{number} {kind}" for kind in sorted(feedback))
+        if number in retransmission:
+            numbers.append(retransmission[number])
+            lines.append(f"a=rtpmap:{retransmission[number]} rtx/90000")
+            lines.append(f"a=fmtp:{retransmission[number]} apt={number}")
+    return [f"m=video 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, numbers))}", *lines]
+
+
+def _parameters(text: str) -> dict[str, str]:
+    pairs = (item.partition("=") for item in text.split(";"))
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+def _candidates(places: tuple[Section, ...]) -> list[str]:
+    found: dict[tuple[str, int], str] = {}
+    for place in places:
+        for value in place.values("candidate"):
+            match = _CANDIDATE.fullmatch(value)
+            if match is None or not 0 < int(match[3]) < 65536 or int(match[1]) >= 2**31:
+                continue
+            try:
+                address = ipaddress.ip_address(match[2])
+            except ValueError:
+                continue
+            # A viewer must not make us send anything to our own loopback or to a group.
+            if address.is_loopback or address.is_unspecified or address.is_multicast or address.is_link_local:
+                continue
+            key = (str(address), int(match[3]))
+            if key not in found and len(found) < MOST_CANDIDATES:
+                line = f"a=candidate:{len(found) + 1} 1 udp {match[1]} {address} {match[3]} typ {match[4]}"
+                unknown = "::" if address.version == 6 else "0.0.0.0"  # noqa: S104 (nothing is bound)
+                found[key] = line if match[4] == "host" else f"{line} raddr {unknown} rport 9"
+    return list(found.values())

@@ -1,0 +1,137 @@
+"""WHEP without HTTP: takes offers, gives answers, and owns every viewer's session and task."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import structlog
+from aiortc import RTCConfiguration, RTCIceServer
+from aiortc.rtcconfiguration import RTCBundlePolicy
+
+from faceanond.clock import Clock
+from faceanond.config.model import WebRtc
+from faceanond.publish.stream import Stream
+from faceanond.publish.webrtc.errors import NoStreamError, OfferError, TooManyViewersError
+from faceanond.publish.webrtc.ice import Network
+from faceanond.publish.webrtc.sdp import read_offer
+from faceanond.publish.webrtc.session import Session
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a viewer gets: the session's secret name, by which it can be ended, and the answer's SDP."""
+
+    session_id: str = field(repr=False)
+    sdp: str = field(repr=False)
+
+
+class WhepService:
+    """Serves each offer with a session of its own. Use it as an async context manager, or call `run`.
+
+    Leaving the context closes every session (each viewer gets an RTCP BYE) and waits for them, a few seconds at most.
+    Raises UsageError when an external address of the settings is not an address.
+    """
+
+    def __init__(self, find_stream: Callable[[str], Stream | None], settings: WebRtc, *, clock: Clock) -> None:
+        self._find_stream = find_stream
+        self._most = settings.max_viewers
+        self._clock = clock
+        self._network = Network(settings.udp_ports, settings.external_addresses)
+        self._configuration = RTCConfiguration(
+            iceServers=[
+                RTCIceServer(
+                    urls=list(server.urls),
+                    username=server.username,
+                    credential=server.credential.get_secret_value() if server.credential else None,
+                )
+                for server in settings.ice_servers
+            ],
+            bundlePolicy=RTCBundlePolicy.MAX_BUNDLE,
+        )
+        self._sessions: dict[str, Session] = {}
+        self._group: asyncio.TaskGroup | None = None
+
+    @property
+    def sessions(self) -> int:
+        """Viewers now, with those that are still connecting."""
+        return len(self._sessions)
+
+    async def __aenter__(self) -> Self:
+        # Both libraries tell of every packet at debug level and of every connectivity check at info level.
+        for name in ("aiortc", "aioice"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._group = asyncio.TaskGroup()
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        group, self._group = self._group, None
+        assert group is not None
+        for session in self._sessions.values():
+            session.end("server stopping")
+        await group.__aexit__(kind, error, trace)
+
+    async def run(self) -> None:
+        """Serves until cancelled."""
+        async with self:
+            await asyncio.Event().wait()
+
+    async def offer(self, camera: str, sdp: str, *, local: str | None = None) -> Answer:
+        """Answers a viewer's offer; `local` is the address of ours on which it came.
+
+        Raises MalformedOfferError, UnsupportedOfferError, NoStreamError, TooManyViewersError, or plain OfferError when
+        the service stops meanwhile.
+        """
+        if self._group is None:
+            raise OfferError("the server is stopping")
+        offer = read_offer(sdp)
+        stream = self._find_stream(camera)
+        if stream is None:
+            raise NoStreamError(f'camera "{camera}" has no stream now')
+        if len(self._sessions) >= self._most:
+            raise TooManyViewersError(f"all {self._most} places for viewers are taken (webrtc.max_viewers)")
+        session = Session(
+            camera,
+            stream,
+            offer,
+            configuration=self._configuration,
+            network=self._network,
+            local=local,
+            clock=self._clock,
+        )
+        self._sessions[session.id] = session
+        task = self._group.create_task(self._serve(session), name=f"webrtc session {camera}")
+        # A callback, because a task that is cancelled before it has begun runs no `finally`.
+        task.add_done_callback(lambda _: self._forget(session))
+        try:
+            return Answer(session.id, await session.answer())
+        except asyncio.CancelledError:
+            session.end("offer abandoned")
+            raise
+
+    async def end(self, session_id: str, *, camera: str | None = None) -> bool:
+        """Ends a session; False when there is none of that name (at that camera). Returns before it is all closed."""
+        session = self._sessions.get(session_id)
+        if session is None or (camera is not None and session.camera != camera):
+            return False
+        session.end("viewer left")
+        return True
+
+    async def _serve(self, session: Session) -> None:
+        try:
+            await session.run()
+        except Exception:  # One viewer's trouble must not end the group, that is all viewers.
+            log.exception("viewer session failed", camera=session.camera)
+
+    def _forget(self, session: Session) -> None:
+        self._sessions.pop(session.id, None)
+        session.refuse(OfferError("the server is stopping"))

@@ -1,0 +1,174 @@
+"""One viewer from offer to end: everything that belongs to it is made and closed in `Session.run`.
+
+A session ends when the viewer leaves, its handshake takes too long, its receiver reports stop, the camera's stream
+closes, the sender ends for a reason of aiortc's own, or somebody calls `end`; the first of these decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpCodecCapability, RTCRtpSender, RTCSessionDescription
+
+from faceanond.clock import Clock
+from faceanond.publish.stream import Stream
+from faceanond.publish.webrtc import ice
+from faceanond.publish.webrtc.errors import MalformedOfferError, OfferError
+from faceanond.publish.webrtc.sdp import Offer, write_answer
+from faceanond.publish.webrtc.track import PassthroughTrack
+
+log = structlog.get_logger(__name__)
+
+NEGOTIATION = 10.0
+"""Seconds for an answer: the longest part is a STUN or TURN server that does not reply."""
+HANDSHAKE = 10.0
+"""Seconds from the answer to the first packet that is asked for: an offer without candidates would wait for ever."""
+SILENCE = 12.0
+"""Seconds without an RTCP packet from the viewer: browsers report each second, and ICE itself needs half a minute."""
+CLOSING = 3.0
+"""Seconds for aiortc to close a connection."""
+
+
+def _codecs() -> list[RTCRtpCodecCapability]:
+    """H.264 in Constrained Baseline (what the encoder makes), then Baseline (which contains it), and retransmission."""
+    all_of_them = RTCRtpSender.getCapabilities("video").codecs
+    h264 = [codec for codec in all_of_them if codec.mimeType == "video/H264"]
+    h264.sort(key=lambda codec: codec.parameters.get("profile-level-id") != "42e01f")
+    return h264 + [codec for codec in all_of_them if codec.mimeType == "video/rtx"]
+
+
+class Session:
+    """One viewer's peer connection. `id` is the secret by which the viewer may end it."""
+
+    def __init__(
+        self,
+        camera: str,
+        stream: Stream,
+        offer: Offer,
+        *,
+        configuration: RTCConfiguration,
+        network: ice.Network,
+        local: str | None,
+        clock: Clock,
+    ) -> None:
+        self.id = secrets.token_urlsafe(24)
+        self.camera = camera
+        self._stream = stream
+        self._offer = offer
+        self._configuration = configuration
+        self._network = network
+        self._local = local
+        self._clock = clock
+        self._answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._over = asyncio.Event()
+        self._reason = ""
+        self._started = False
+        self._heard = 0.0
+
+    def end(self, reason: str) -> None:
+        """Asks the session to close; the first reason counts."""
+        if not self._over.is_set():
+            self._reason = reason
+            self._over.set()
+
+    def refuse(self, error: OfferError) -> None:
+        """Gives the viewer an error for an answer, unless it has its answer already; and ends."""
+        if not self._answer.done():
+            self._answer.set_exception(error)
+            self._answer.exception()  # looked at, since the one who asked may be gone
+        self.end("offer refused")
+
+    async def answer(self) -> str:
+        """The answer for the viewer. Raises OfferError."""
+        return await self._answer
+
+    async def run(self) -> None:
+        """Lives as long as the viewer. Cancellable; returns when everything of it is closed."""
+        connection = RTCPeerConnection(self._configuration)
+        agent: ice.EdgeConnection | None = None
+        try:
+            track = PassthroughTrack(self._stream)
+            transceiver = connection.addTransceiver(track, direction="sendonly")
+            transceiver.setCodecPreferences(_codecs())
+            agent = ice.adopt(transceiver.receiver.transport.transport, self._network, self._local)
+            self._listen(connection, track, transceiver.sender)
+            await self._negotiate(connection)
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(self._watch(), name=f"webrtc watch {self.camera}")
+                await self._over.wait()
+                watch.cancel()
+        finally:
+            await _close(connection, agent)
+        if self._started:
+            log.info("viewer left", camera=self.camera, reason=self._reason)
+        else:
+            log.info("viewer did not get through", camera=self.camera, reason=self._reason)
+
+    def _listen(self, connection: RTCPeerConnection, track: PassthroughTrack, sender: RTCRtpSender) -> None:
+        """Ties aiortc's events to ours. Two of its hooks are methods that it calls on the sender itself."""
+
+        def changed() -> None:
+            if connection.connectionState in ("failed", "closed"):
+                self.end("viewer gone" if self._started else "no connection")
+
+        def started() -> None:
+            self._started = True
+            self._heard = self._clock.monotonic()
+            log.info("viewer joined", camera=self.camera)
+
+        handle: Callable[[Any], Awaitable[None]] = sender._handle_rtcp_packet
+
+        async def report(packet: Any) -> None:
+            self._heard = self._clock.monotonic()
+            await handle(packet)
+
+        connection.on("connectionstatechange", changed)
+        track.on("started", started)
+        track.on("exhausted", lambda: self.end("stream ended"))
+        track.on("ended", lambda: self.end("viewer gone"))
+        sender._handle_rtcp_packet = report  # type: ignore[method-assign]
+        # PLI and FIR: aiortc would only note them for an encoder of its own.
+        sender._send_keyframe = self._stream.request_keyframe  # type: ignore[method-assign]
+
+    async def _negotiate(self, connection: RTCPeerConnection) -> None:
+        try:
+            async with asyncio.timeout(NEGOTIATION):
+                await connection.setRemoteDescription(RTCSessionDescription(self._offer.text, "offer"))
+                await connection.setLocalDescription(await connection.createAnswer())
+        except OfferError as error:
+            self.refuse(error)
+        except TimeoutError:
+            self.refuse(OfferError(f"no answer could be made within {NEGOTIATION:.0f} s; is the STUN server up?"))
+        except Exception as error:  # noqa: BLE001 (aiortc raises whatever its parser runs into)
+            log.info("offer refused", camera=self.camera, error=type(error).__name__)
+            self.refuse(MalformedOfferError("the offer cannot be answered"))
+        else:
+            if not self._answer.done():
+                self._answer.set_result(write_answer(self._offer, connection.localDescription.sdp))
+
+    async def _watch(self) -> None:
+        """Ends the session when the viewer does not get through, or falls silent."""
+        await self._clock.sleep(HANDSHAKE)
+        if not self._started:
+            self.end("handshake timed out")
+            return
+        while True:
+            left = self._heard + SILENCE - self._clock.monotonic()
+            if left <= 0:
+                self.end("viewer silent")
+                return
+            await self._clock.sleep(left)
+
+
+async def _close(connection: RTCPeerConnection, agent: ice.EdgeConnection | None) -> None:
+    try:
+        async with asyncio.timeout(CLOSING):
+            await connection.close()
+    except Exception as error:  # noqa: BLE001 (whatever aiortc stumbles over, the sockets must go)
+        log.warning("peer connection did not close", error=type(error).__name__)
+        if agent is not None:
+            ice.release(agent)

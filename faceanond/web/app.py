@@ -1,0 +1,132 @@
+"""The HTTP application: its routes, and nothing that is not about HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import ETag, hdrs, web
+
+import faceanond
+from faceanond.clock import Clock, SystemClock
+from faceanond.config.model import Http
+from faceanond.web.api import camera_json
+from faceanond.web.assets import ASSETS
+from faceanond.web.guard import Guard
+from faceanond.web.problem import ProblemError
+from faceanond.web.view import CameraView, Fleet, Health, Whep
+from faceanond.web.whep import LARGEST_OFFER, WhepRoutes
+
+Metrics = Callable[[], tuple[bytes, str]]
+"""The exposition and its content type."""
+
+
+def build(
+    fleet: Fleet,
+    whep: Whep,
+    health: Health,
+    metrics: Metrics,
+    settings: Http,
+    *,
+    clock: Clock | None = None,
+    versions: Callable[[], Mapping[str, Any]] | None = None,
+) -> web.Application:
+    """The application, ready for `server.serving`. `versions` is what `/api/version` adds to our own version."""
+    app = web.Application(client_max_size=LARGEST_OFFER)
+    guard = Guard(settings)
+    guard.install(app)
+    WhepRoutes(fleet, whep, guard, clock or SystemClock()).install(app)
+    _Routes(fleet, health, metrics, versions or dict).install(app)
+    return app
+
+
+class _Routes:
+    """Everything but WHEP: pages, snapshots, status, metrics, health."""
+
+    def __init__(
+        self, fleet: Fleet, health: Health, metrics: Metrics, versions: Callable[[], Mapping[str, Any]]
+    ) -> None:
+        self._fleet = fleet
+        self._health = health
+        self._metrics = metrics
+        self._versions = versions
+
+    def install(self, app: web.Application) -> None:
+        get = app.router.add_get
+        get("/", self.wall)
+        get("/cameras/{name}", self.single)
+        get("/cameras/{name}/snapshot.jpg", self.snapshot)
+        get("/static/{file}", self.asset)
+        get("/favicon.ico", self.icon)
+        get("/api/cameras", self.list_cameras)
+        get("/api/cameras/{name}", self.show_camera)
+        get("/api/version", self.version)
+        get("/metrics", self.exposition)
+        get("/healthz", self.alive)
+        get("/readyz", self.ready)
+
+    async def wall(self, request: web.Request) -> web.Response:
+        return _file(request, "index.html")
+
+    async def single(self, request: web.Request) -> web.Response:
+        """The same page; its script sees from the path which camera is meant."""
+        self._camera(request)
+        return _file(request, "index.html")
+
+    async def asset(self, request: web.Request) -> web.Response:
+        return _file(request, request.match_info["file"])
+
+    async def icon(self, request: web.Request) -> web.Response:
+        return _file(request, "icon.svg")
+
+    async def snapshot(self, request: web.Request) -> web.Response:
+        picture = await self._camera(request).snapshot()
+        if picture is None:
+            later = {str(hdrs.RETRY_AFTER): "1"}
+            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "the camera has no picture yet", later)
+        return web.Response(body=picture, content_type="image/jpeg", headers={hdrs.CACHE_CONTROL: "no-store"})
+
+    async def list_cameras(self, request: web.Request) -> web.Response:
+        return web.json_response({"cameras": [camera_json(status) for status in self._fleet.cameras()]})
+
+    async def show_camera(self, request: web.Request) -> web.Response:
+        return web.json_response(camera_json(self._camera(request).status()))
+
+    async def version(self, request: web.Request) -> web.Response:
+        return web.json_response({"faceanond": faceanond.__version__, **self._versions()})
+
+    async def exposition(self, request: web.Request) -> web.Response:
+        body, content_type = self._metrics()
+        return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
+
+    async def alive(self, request: web.Request) -> web.Response:
+        return _verdict(*self._health.alive())
+
+    async def ready(self, request: web.Request) -> web.Response:
+        return _verdict(*self._health.ready())
+
+    def _camera(self, request: web.Request) -> CameraView:
+        view = self._fleet.camera(request.match_info["name"])
+        if view is None:
+            raise ProblemError(HTTPStatus.NOT_FOUND, "there is no camera of that name")
+        return view
+
+
+def _verdict(good: bool, details: dict[str, Any]) -> web.Response:
+    status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
+    return web.json_response({"ok": good, **details}, status=status)
+
+
+def _file(request: web.Request, name: str) -> web.Response:
+    """One of the page's files; a browser asks each time and mostly hears that it has the right one."""
+    asset = ASSETS.get(name)
+    if asset is None:
+        raise web.HTTPNotFound
+    headers = {hdrs.CACHE_CONTROL: "no-cache"}
+    if any(tag.value == asset.etag for tag in request.if_none_match or ()):
+        response = web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+    else:
+        response = web.Response(body=asset.body, content_type=asset.content_type, charset="utf-8", headers=headers)
+    response.etag = ETag(asset.etag)
+    return response

@@ -1,0 +1,138 @@
+"""A camera's worth of packets without a camera: a moving test pattern, and viewers to watch it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from fractions import Fraction
+
+import av
+import numpy as np
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from av.video.frame import PictureType, VideoFrame
+
+from faceanond.clock import Clock, SystemClock
+from faceanond.config.model import WebRtc
+from faceanond.frames import Verdict
+from faceanond.publish.packet import CLOCK_RATE, EncodedPacket
+from faceanond.publish.stream import Stream
+from faceanond.publish.webrtc.service import Answer, WhepService
+
+FPS = 25
+
+
+class Pattern:
+    """Encodes numbered pictures of a moving bar on demand: the same settings as the daemon's encoder."""
+
+    def __init__(self, width: int = 320, height: int = 180, hue: int = 110, fps: int = FPS) -> None:
+        self._width, self._height, self._hue, self._fps = width, height, hue, fps
+        self._index = 0
+        context = av.CodecContext.create("libx264", "w")
+        context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+        context.time_base, context.framerate = Fraction(1, CLOCK_RATE), Fraction(fps)
+        context.bit_rate, context.thread_count = 800_000, 1
+        context.options = {
+            "preset": "ultrafast",
+            "tune": "zerolatency",
+            "profile": "baseline",
+            "forced-idr": "1",
+            "x264-params": "keyint=infinite:scenecut=0:repeat-headers=1:annexb=1:log-level=error",
+        }
+        context.open()
+        self._context = context
+
+    def packet(self, keyframe: bool, now: float) -> EncodedPacket:
+        ramp = np.arange(self._width, dtype=np.uint16)[None, :] + np.arange(self._height, dtype=np.uint16)[:, None]
+        luma = ((ramp // 4 + self._index) % 160 + 40).astype(np.uint8)
+        bar = (self._index * 6) % self._width
+        luma[:, bar : bar + self._width // 20] = 220
+        chroma = np.full((self._height // 2, self._width // 2), self._hue, np.uint8)
+        picture = VideoFrame.from_ndarray(
+            np.vstack(
+                [
+                    luma.reshape(-1, self._width),
+                    np.concatenate([chroma.ravel(), 255 - chroma.ravel()]).reshape(-1, self._width),
+                ]
+            ),
+            format="yuv420p",
+        )
+        timestamp = int(now * CLOCK_RATE) + self._index
+        picture.pts, picture.time_base = timestamp, Fraction(1, CLOCK_RATE)
+        picture.pict_type = PictureType.I if keyframe or self._index % 250 == 0 else PictureType.NONE
+        (packet,) = self._context.encode(picture)
+        self._index += 1
+        return EncodedPacket(
+            data=bytes(packet),
+            keyframe=packet.is_keyframe,
+            timestamp=timestamp,
+            captured=now,
+            encoded=now,
+            verdict=Verdict.CLEAN,
+            width=self._width,
+            height=self._height,
+        )
+
+
+async def feed(stream: Stream, pattern: Pattern, clock: Clock, fps: int = FPS) -> None:
+    """Writes pictures at that rate until cancelled; real time, for whoever watches with a real player."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        stream.write(pattern.packet(stream.take_keyframe_request(), clock.monotonic()))
+        due += 1 / fps
+        await asyncio.sleep(max(0.0, due - loop.time()))
+
+
+@contextlib.asynccontextmanager
+async def live(
+    *names: str, settings: WebRtc | None = None, clock: Clock | None = None, size: tuple[int, int] = (320, 180)
+) -> AsyncIterator[tuple[WhepService, dict[str, Stream]]]:
+    """A service with a fed stream for each name."""
+    clock = clock or SystemClock()
+    streams = {name: Stream(name, clock=clock) for name in names}
+    async with WhepService(streams.get, settings or WebRtc(), clock=clock) as service, asyncio.TaskGroup() as group:
+        feeds = [
+            group.create_task(feed(stream, Pattern(*size, hue=60 + 40 * number), clock))
+            for number, stream in enumerate(streams.values())
+        ]
+        try:
+            yield service, streams
+        finally:
+            for task in feeds:
+                task.cancel()
+
+
+class Viewer:
+    """A stock aiortc peer that receives one camera."""
+
+    def __init__(self) -> None:
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.transceiver = self.connection.addTransceiver("video", direction="recvonly")
+        self.answer: Answer | None = None
+
+    async def offer(self) -> str:
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        return self.connection.localDescription.sdp
+
+    async def join(self, service: WhepService, camera: str, local: str | None = "127.0.0.1") -> Answer:
+        self.answer = await service.offer(camera, await self.offer(), local=local)
+        await self.connection.setRemoteDescription(RTCSessionDescription(self.answer.sdp, "answer"))
+        return self.answer
+
+    async def picture(self) -> VideoFrame:
+        frame = await self.transceiver.receiver.track.recv()
+        assert isinstance(frame, VideoFrame)
+        return frame
+
+    async def leave(self) -> None:
+        await self.connection.close()
+
+
+@contextlib.asynccontextmanager
+async def viewer() -> AsyncIterator[Viewer]:
+    one = Viewer()
+    try:
+        yield one
+    finally:
+        await one.leave()
