@@ -1,125 +1,215 @@
 """The configuration's shape and its defaults: the one place where either is decided.
 
 Models are frozen. Everything has a default, except a camera's source. `config.toml` at the repository's root shows
-every key; a test proves that it equals these defaults.
+every key; a test proves that it equals these defaults. The descriptions are the text of docs/reference/config.md.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, Strict
 
-from faceanond.config.types import Address, Bitrate, Duration, PortRange, SourceUrl, Thresholds
+from faceanond.config.types import (
+    Address,
+    Bitrate,
+    Duration,
+    ExternalAddress,
+    IceUrl,
+    Origin,
+    PortRange,
+    SourceUrl,
+    Thresholds,
+)
 
 CAMERA_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 """Safe in a URL, a metric label, a thread name and a file name."""
 
-Point = tuple[float, float]
-Zone = Annotated[tuple[Point, ...], Field(min_length=3)]
+# TOML has arrays, Python's strict mode wants tuples where tuples are declared: these levels take both.
+Point = Annotated[tuple[float, float], Strict(False)]
+Zone = Annotated[tuple[Point, ...], Strict(False), Field(min_length=3)]
 
 
 class Table(BaseModel):
-    """The base of every table: unknown keys are refused, values do not change."""
+    """The base of every table: unknown keys are refused, values do not change, nothing is converted silently."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+    )
 
 
 class DetectOptions(Table):
     """What one camera may ask of the shared detector. The longer names in the aliases are PeekingDuck's of v1.1."""
 
-    min_size: int = Field(default=40, ge=12, le=4096, validation_alias=AliasChoices("min_size", "mtcnn_min_size"))
+    min_size: int = Field(
+        default=40,
+        ge=12,
+        le=4096,
+        validation_alias=AliasChoices("min_size", "mtcnn_min_size"),
+        description="the smallest face, in pixels of the picture; halving it costs four times as much",
+    )
     scale_factor: float = Field(
-        default=0.709, ge=0.5, le=0.95, validation_alias=AliasChoices("scale_factor", "mtcnn_factor")
+        default=0.709,
+        ge=0.5,
+        le=0.95,
+        validation_alias=AliasChoices("scale_factor", "mtcnn_factor"),
+        description="the step from one size of the image pyramid to the next",
     )
     network_thresholds: Thresholds = Field(
-        default=(0.6, 0.7, 0.7), validation_alias=AliasChoices("network_thresholds", "mtcnn_thresholds")
+        default=(0.6, 0.7, 0.7),
+        validation_alias=AliasChoices("network_thresholds", "mtcnn_thresholds"),
+        description="the scores that a candidate must exceed in P-, R- and O-Net; lower finds more faces and more else",
     )
     score_threshold: float = Field(
-        default=0.7, ge=0, le=1, validation_alias=AliasChoices("score_threshold", "mtcnn_score")
+        default=0.7,
+        ge=0,
+        le=1,
+        validation_alias=AliasChoices("score_threshold", "mtcnn_score"),
+        description="the final score that a face must exceed",
     )
 
 
 class Detector(DetectOptions):
     """[detector]: the options above are the fleet's defaults, the rest is for the whole process."""
 
-    name: Literal["mtcnn"] = "mtcnn"
-    device: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
-    max_batch: int = Field(default=16, ge=1, le=256)
-    threads: int = Field(default=0, ge=0, le=256)
-    timeout: Duration = Field(default=1.0, gt=0, le=60)
+    name: Literal["mtcnn"] = Field(default="mtcnn", description="the network")
+    device: Literal["auto", "cpu", "cuda", "tensorrt"] = Field(
+        default="auto",
+        description="what the network runs on; a device that is named and missing is an error, never a fallback",
+    )
+    max_batch: int = Field(default=16, ge=1, le=256, description="the most frames that go through the network at once")
+    threads: int = Field(
+        default=0, ge=0, le=256, description="CPU threads of the network; 0 leaves the choice to faceanond"
+    )
+    timeout: Duration = Field(
+        default=1.0, gt=0, le=60, description="how long a frame waits for its verdict before it is concealed"
+    )
 
 
 class Anonymise(Table):
     """[anonymise]: how faces are hidden."""
 
-    method: Literal["mosaic", "blur", "solid"] = "mosaic"
-    mosaic_level: int = Field(default=7, ge=2, le=12)
-    blur_level: float = Field(default=50.0, ge=20, le=500)
-    margin: float = Field(default=0.25, ge=0.0, le=2.0)
-    shape: Literal["ellipse", "box"] = "ellipse"
-    legend: tuple[Literal["fps", "name", "time"], ...] = ("fps",)
+    method: Literal["mosaic", "blur", "solid"] = Field(
+        default="mosaic",
+        description="what is put over a face; solid leaks nothing, and there is no way to hide nothing",
+    )
+    mosaic_level: int = Field(default=7, ge=2, le=12, description="mosaic cells along a face's side; fewer hide more")
+    blur_level: float = Field(
+        default=50.0,
+        ge=20,
+        le=500,
+        description="standard deviation of the Gaussian blur in pixels, scaled up for large faces; more hides more",
+    )
+    margin: float = Field(
+        default=0.25,
+        ge=0.0,
+        le=2.0,
+        description="how far the cover reaches over the face's box, as a share of its side",
+    )
+    shape: Literal["ellipse", "box"] = Field(default="ellipse", description="the outline of the cover")
+    legend: Annotated[tuple[Literal["fps", "name", "time"], ...], Strict(False)] = Field(
+        default=("fps",), description="what is written into the picture; off when empty"
+    )
 
 
 class Encode(Table):
     """[encode]: the one H.264 stream per camera."""
 
-    bitrate: Bitrate = Field(default=2_000_000, ge=50_000, le=100_000_000)
-    keyframe_interval: Duration = Field(default=2.0, ge=0.2, le=60)
-    max_fps: float = Field(default=0, ge=0, le=240)
-    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = "superfast"
+    bitrate: Bitrate = Field(
+        default=2_000_000, ge=50_000, le=100_000_000, description="bits a second of each camera's stream"
+    )
+    keyframe_interval: Duration = Field(
+        default=2.0,
+        ge=0.2,
+        le=60,
+        description="the longest time between two keyframes; a joining viewer gets one at once",
+    )
+    max_fps: float = Field(default=0.0, ge=0, le=240, description="frames a second at most; 0 follows the camera")
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = Field(
+        default="superfast", description="x264's trade of CPU time against quality at the same bit rate"
+    )
 
 
 class Http(Table):
     """[http]: the listener of pages, WHEP, API and metrics."""
 
-    listen: Address = ("127.0.0.1", 8080)
-    allowed_origins: tuple[str, ...] = ()
+    listen: Address = Field(
+        default=("127.0.0.1", 8080),
+        description="address and port; ':8080' listens on every interface, without a password",
+    )
+    allowed_origins: Annotated[tuple[Origin, ...], Strict(False)] = Field(
+        default=(), description="web pages of other origins that may play the streams"
+    )
 
 
 class Rtsp(Table):
     """[rtsp]: the built-in RTSP server."""
 
-    enabled: bool = True
-    listen: Address = ("127.0.0.1", 8554)
-    max_sessions: int = Field(default=100, ge=1, le=10_000)
+    enabled: bool = Field(default=True, description="whether the server runs")
+    listen: Address = Field(
+        default=("127.0.0.1", 8554),
+        description="address and port; ':8554' listens on every interface, without a password",
+    )
+    max_sessions: int = Field(
+        default=100, ge=1, le=10_000, description="players at the same time, all cameras together"
+    )
 
 
 class IceServer(Table):
     """One STUN or TURN server."""
 
-    urls: tuple[str, ...] = Field(min_length=1)
-    username: str | None = None
-    credential: SecretStr | None = None
+    urls: Annotated[tuple[IceUrl, ...], Strict(False)] = Field(min_length=1, description="where the server is")
+    username: str | None = Field(default=None, description="user name at a TURN server")
+    credential: SecretStr | None = Field(default=None, description="password at a TURN server")
 
 
 class WebRtc(Table):
     """[webrtc]: how browsers reach the streams."""
 
-    ice_servers: tuple[IceServer, ...] = ()
-    external_addresses: tuple[str, ...] = ()
-    udp_ports: PortRange = (0, 0)
-    max_viewers: int = Field(default=100, ge=1, le=10_000)
+    ice_servers: Annotated[tuple[IceServer, ...], Strict(False)] = Field(
+        default=(), description="STUN and TURN servers; none are asked when empty"
+    )
+    external_addresses: Annotated[tuple[ExternalAddress, ...], Strict(False)] = Field(
+        default=(), description="addresses under which viewers reach this machine from outside, when behind NAT"
+    )
+    udp_ports: PortRange = Field(
+        default=(0, 0), description="the UDP ports for media, to be opened in a firewall; '0' takes any free port"
+    )
+    max_viewers: int = Field(
+        default=100, ge=1, le=10_000, description="browsers at the same time, all cameras together"
+    )
 
 
 class Log(Table):
     """[log]: what is told to the journal or the terminal."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "json", "console"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="the least that is told")
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="auto writes JSON unless on a terminal"
+    )
 
 
 class Camera(Table):
     """[cameras.NAME], after the fleet's defaults have been filled into `detector`, `anonymise` and `encode`."""
 
-    source: SourceUrl
-    enabled: bool = True
-    username: str | None = None
-    password: SecretStr | None = None
-    transport: Literal["tcp", "udp"] = "tcp"
-    tls_verify: bool = True
-    timeout: Duration = Field(default=10.0, ge=1, le=120)
-    zones: tuple[Zone, ...] = ()
+    source: SourceUrl = Field(description="where the pictures come from")
+    enabled: bool = Field(default=True, description="whether the camera is opened at all")
+    username: str | None = Field(default=None, description="user name at the camera")
+    password: SecretStr | None = Field(default=None, description="password at the camera")
+    transport: Literal["tcp", "udp"] = Field(default="tcp", description="how RTSP carries the pictures")
+    tls_verify: bool = Field(
+        default=True, description="whether the certificate of an rtsps: or https: camera is checked"
+    )
+    timeout: Duration = Field(
+        default=10.0, ge=1, le=120, description="how long the camera may be silent before it is given up and reopened"
+    )
+    zones: Annotated[tuple[Zone, ...], Strict(False)] = Field(
+        default=(), description="polygons that are always hidden, each a list of at least three [x, y] points in pixels"
+    )
     detector: DetectOptions = DetectOptions()
     anonymise: Anonymise = Anonymise()
     encode: Encode = Encode()
@@ -136,3 +226,9 @@ class Config(Table):
     webrtc: WebRtc = WebRtc()
     log: Log = Log()
     cameras: dict[Annotated[str, Field(pattern=CAMERA_NAME)], Camera] = {}
+    _resolved: frozenset[str] = PrivateAttr(default=frozenset())
+    """What `${...}` references were replaced with; see `secrets.secret_values`."""
+
+
+PROCESS_KEYS = tuple(key for key in Detector.model_fields if key not in DetectOptions.model_fields)
+"""Keys of [detector] that cannot differ from camera to camera: all share one detector."""

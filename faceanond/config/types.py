@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ValidationInfo
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MULTIPLES = {"": 1, "k": 1_000, "M": 1_000_000}
@@ -20,7 +21,9 @@ def duration(value: object) -> float:
     """Seconds from "200ms", "10s", "5m" or "1h"."""
     if isinstance(value, float):  # a default, already in seconds
         return value
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)", value.strip()) if isinstance(value, str) else None
+    match = (
+        re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|s|m|h)", value.strip()) if isinstance(value, str) else None
+    )
     if match is None:
         raise ValueError('expected a duration with its unit, such as "200ms", "10s" or "5m"')
     return float(match[1]) * _UNITS[match[2]]
@@ -30,7 +33,7 @@ def bitrate(value: object) -> int:
     """Bits a second from 500000, "500k" or "2M"."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kM]?)", value.strip()) if isinstance(value, str) else None
+    match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)([kM]?)", value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError('expected bits per second, such as 500000, "500k" or "2M"')
     return int(float(match[1]) * _MULTIPLES[match[2]])
@@ -41,7 +44,7 @@ def address(value: object) -> tuple[str, int]:
     if isinstance(value, tuple):  # a default
         return value
     expected = 'expected "HOST:PORT", such as "127.0.0.1:8080", "[::1]:8080" or "0.0.0.0:8080"'
-    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]*):(\d{1,5})", value) if isinstance(value, str) else None
+    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]/@]*):([0-9]{1,5})", value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(expected)
     port = int(match[2])
@@ -60,7 +63,7 @@ def port_range(value: object) -> tuple[int, int]:
     """(first, last) from "40000-40100", or (0, 0) from "0": any port."""
     if isinstance(value, tuple):  # a default
         return value
-    match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", value) if isinstance(value, str) else None
+    match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", value) if isinstance(value, str) else None
     if match is None:
         raise ValueError('expected "FIRST-LAST", such as "40000-40100", or "0" for any port')
     first, last = int(match[1]), int(match[2] or match[1])
@@ -84,7 +87,7 @@ def thresholds(value: object) -> tuple[float, float, float]:
 class Source:
     """Where a camera's pictures come from. `location` is the full URL for networks, else a path, device or nothing.
 
-    Credentials never live here: they have keys of their own, and a URL that holds some is split by the loader.
+    Credentials never live here: they have keys of their own, and a URL that holds some is refused.
     """
 
     scheme: str
@@ -108,12 +111,14 @@ def source(value: object) -> Source:
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"expected a source that starts with one of {listing} or a V4L2 device number")
     text = value.strip()
-    if text.isdigit():
+    if text.isascii() and text.isdecimal():
         return Source("v4l2", f"/dev/video{text}")
     scheme, separator, rest = text.partition(":")
     scheme = scheme.lower()
     if not separator or scheme not in SCHEMES:
-        raise ValueError(f'unknown source scheme in "{text.split("?")[0][:40]}"; expected one of {listing}')
+        # Only what is surely a scheme is repeated: the text before a colon may as well be a user name or a password.
+        named = f' "{scheme}:"' if rest.startswith("//") and re.fullmatch(r"[a-z][a-z0-9+.-]{0,15}", scheme) else ""
+        raise ValueError(f"unknown source scheme{named}; expected one of {listing}")
     if scheme in {"rtsp", "rtsps", "http", "https"}:
         return _network(scheme, text)
     if scheme == "demo":
@@ -129,25 +134,93 @@ _EXAMPLES = {"file": "/srv/video/lobby.mp4", "v4l2": "/dev/video0"}
 
 
 def _network(scheme: str, text: str) -> Source:
-    parts = urlsplit(text)
     try:
-        port = parts.port
-    except ValueError:
-        raise ValueError("the port of the source's URL is not a number from 0 to 65535") from None
-    if not parts.hostname:
-        raise ValueError(f'the source\'s URL names no host; expected "{scheme}://HOST/PATH"')
+        parts = urlsplit(text)
+    except ValueError:  # its text may repeat a password
+        raise ValueError(f'the source\'s URL is malformed; expected "{scheme}://HOST/PATH"') from None
     if "@" in parts.netloc:
         raise ValueError(
             "the source's URL holds a user name or password; give them as the keys username and password, "
             'so that they never show: password = "${credential:NAME}"'
         )
-    del port
+    try:
+        usable = parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("the port of the source's URL is not a number from 1 to 65535")
+    if not parts.hostname:
+        raise ValueError(f'the source\'s URL names no host; expected "{scheme}://HOST/PATH"')
+    if any(character.isspace() or not character.isprintable() for character in text):
+        raise ValueError("the source's URL holds a space or a control character; write them as %20 and the like")
     return Source(scheme, text)
 
 
-Duration = Annotated[float, BeforeValidator(duration)]
+def origin(value: object) -> str:
+    """A web origin, as browsers send it in the Origin header: "https://wall.example.org"."""
+    expected = 'expected "SCHEME://HOST" or "SCHEME://HOST:PORT", such as "https://wall.example.org"'
+    if value == "*":
+        raise ValueError(f'{expected}; "*" would let every web page show the cameras to its visitors')
+    if not isinstance(value, str):
+        raise ValueError(expected)
+    match = re.fullmatch(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([0-9]{1,5}))?/?", value.lower())
+    if match is None or int(match[3] or 1) not in range(1, 65536):
+        raise ValueError(expected)
+    return value.lower().rstrip("/")
+
+
+def external_address(value: object) -> str:
+    """An IP address or a host name, under which viewers outside reach this machine."""
+    expected = 'expected an IP address or a host name without port, such as "203.0.113.7" or "cameras.example.org"'
+    if not isinstance(value, str):
+        raise ValueError(expected)
+    try:
+        parsed = ipaddress.ip_address(value)
+    except ValueError:
+        labels = value.removesuffix(".").split(".")
+        proper = all(re.fullmatch(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)", label) for label in labels)
+        if not proper or len(value) > 253 or labels[-1].isdecimal():
+            raise ValueError(expected) from None
+        return value.lower()
+    if parsed.is_unspecified or parsed.is_multicast:
+        raise ValueError(f"{expected}; nobody can reach {parsed}")
+    return str(parsed)
+
+
+def ice_url(value: object) -> str:
+    """A STUN or TURN server (RFC 7064, RFC 7065): "stun:HOST:PORT" or "turn:HOST:PORT?transport=udp"."""
+    expected = 'expected "stun:HOST:PORT" or "turn:HOST:PORT?transport=udp", such as "stun:stun.example.org:3478"'
+    if not isinstance(value, str):
+        raise ValueError(expected)
+    if "@" in value:
+        raise ValueError(f"{expected}; a user name and a password have keys of their own: username, credential")
+    match = re.fullmatch(r"(stuns?|turns?):([^\s?:/]+)(?::([0-9]{1,5}))?(\?transport=(udp|tcp))?", value)
+    if match is None or int(match[3] or 1) not in range(1, 65536) or (match[1].startswith("stun") and match[4]):
+        raise ValueError(expected)
+    return value
+
+
+FROM_FILE = "from a file"
+"""The validation context of the loader: there a bare number is a mistake where the models' own defaults are numbers."""
+
+T = TypeVar("T")
+
+
+def _textual(parse: Callable[[object], T]) -> BeforeValidator:
+    """Lets Python callers give the parsed value, and makes files give the text that says its unit."""
+
+    def validate(value: object, info: ValidationInfo) -> T:
+        return parse("" if info.context == FROM_FILE and isinstance(value, float) else value)
+
+    return BeforeValidator(validate)
+
+
+Duration = Annotated[float, _textual(duration)]
 Bitrate = Annotated[int, BeforeValidator(bitrate)]
 Address = Annotated[tuple[str, int], BeforeValidator(address)]
 PortRange = Annotated[tuple[int, int], BeforeValidator(port_range)]
 Thresholds = Annotated[tuple[float, float, float], BeforeValidator(thresholds)]
 SourceUrl = Annotated[Source, BeforeValidator(source)]
+Origin = Annotated[str, BeforeValidator(origin)]
+ExternalAddress = Annotated[str, BeforeValidator(external_address)]
+IceUrl = Annotated[str, BeforeValidator(ice_url)]

@@ -1,0 +1,107 @@
+"""What `faceanond check` says of a configuration that loads: things that are missing on this machine, and risks.
+
+These depend on the machine and the moment, so they are no errors of the file: a camera may be plugged in later.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path as FilePath
+
+from faceanond.config.lines import Path, dotted, scan
+from faceanond.config.load import read_text
+from faceanond.config.model import Config
+from faceanond.config.overrides import OverrideError, read
+from faceanond.config.places import Place, Places
+from faceanond.errors import ConfigError, Problem
+
+
+def findings(config: Config, path: FilePath, overrides: Sequence[str] = ()) -> list[Problem]:
+    """What cannot work here and now: no cameras, files and devices that do not exist. Disabled cameras are left out.
+
+    `path` and `overrides` are what `config` was loaded from. Looks at the disk, so it blocks.
+    """
+    return _placed(_missing(config), path, overrides)
+
+
+def warnings(config: Config, path: FilePath, overrides: Sequence[str] = ()) -> list[Problem]:
+    """What works and may not be meant: open listeners, unchecked certificates, a login without password."""
+    return _placed(_risks(config), path, overrides)
+
+
+def _missing(config: Config) -> Iterator[tuple[Path, str]]:
+    if not config.cameras:
+        yield ("cameras",), 'there are no cameras; add [cameras.NAME] with source = "..."'
+    elif not any(camera.enabled for camera in config.cameras.values()):
+        yield ("cameras",), "every camera is disabled"
+    for name, camera in config.cameras.items():
+        where: Path = ("cameras", name, "source")
+        if camera.enabled and camera.source.scheme in {"file", "v4l2"}:
+            reason = _unusable(FilePath(camera.source.location), device=camera.source.scheme == "v4l2")
+            if reason:
+                yield where, reason
+
+
+def _unusable(path: FilePath, *, device: bool) -> str | None:
+    """Why that file or device cannot be a source; None when it can."""
+    what = "device" if device else "file"
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return f"the {what} {path} does not exist"
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "bad path"
+        return f"the {what} {path} cannot be used: {reason}"
+    if device and not stat.S_ISCHR(mode):
+        return f"{path} is not a device"
+    if not device and stat.S_ISDIR(mode):
+        return f"{path} is a directory; expected a video file"
+    return None
+
+
+def _risks(config: Config) -> Iterator[tuple[Path, str]]:
+    if _open(config.http.listen[0]):
+        yield ("http", "listen"), _exposed(config.http.listen, "the pages, the streams and the metrics")
+    if config.rtsp.enabled and _open(config.rtsp.listen[0]):
+        yield ("rtsp", "listen"), _exposed(config.rtsp.listen, "the streams")
+    for name, camera in config.cameras.items():
+        here: Path = ("cameras", name)
+        if camera.username is not None and camera.password is None:
+            yield (*here, "username"), "a user name without a password; the camera will be asked with an empty one"
+        if not camera.tls_verify and camera.source.scheme in {"rtsps", "https"}:
+            message = "the camera's certificate is not checked: anyone in between can read the password"
+            yield (*here, "tls_verify"), message
+
+
+def _open(host: str) -> bool:
+    """Whether other machines can reach a listener on that address."""
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() != "localhost"
+
+
+def _exposed(listen: tuple[str, int], what: str) -> str:
+    where = f"{listen[0]}:{listen[1]}" if listen[0] else f"port {listen[1]} of every interface"
+    return f"there is no password: whoever reaches {where} sees {what}; put a firewall or a proxy in front"
+
+
+def _placed(found: Iterator[tuple[Path, str]], path: FilePath, overrides: Sequence[str]) -> list[Problem]:
+    try:
+        text = read_text(path)
+    except ConfigError:
+        # It was readable a moment ago; the file's first line is as near as it gets.
+        text = ""
+    places = Places(str(path), scan(text))
+    for number, override in enumerate(overrides):
+        try:
+            places.add([read(override, number)])
+        except OverrideError:
+            continue
+    problems: list[tuple[Place, Problem]] = []
+    for key, message in found:
+        place = places.of(key)
+        problems.append((place, Problem(place.text, dotted(key), message)))
+    return [problem for _, problem in sorted(problems)]

@@ -1,0 +1,77 @@
+"""What must fit together across keys. Each rule yields the key that it concerns and the sentence about it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+from faceanond.config.lines import Path
+from faceanond.config.model import Camera, Http, Rtsp, WebRtc
+
+Finding = tuple[Path, str]
+
+
+def listeners(http: Http, rtsp: Rtsp) -> Iterator[Finding]:
+    """Two listeners cannot share a port of one interface."""
+    if rtsp.enabled and http.listen[1] == rtsp.listen[1] != 0 and _overlap(http.listen[0], rtsp.listen[0]):
+        message = f"port {rtsp.listen[1]} is taken by [http] listen already; give [rtsp] another one, such as 8554"
+        yield ("rtsp", "listen"), message
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether a listener on one address stands in the way of the other."""
+    first, second = _interface(one), _interface(other)
+    if first == second or None in (first, second):
+        return True
+    for every, single in ((first, second), (second, first)):
+        if isinstance(every, str) or every is None or not every.is_unspecified:
+            continue
+        # A host name may lead to either family.
+        if isinstance(single, str) or (single is not None and single.version == every.version):
+            return True
+    return False
+
+
+def _interface(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | str | None:
+    """The address; the name where it is one; None for every interface of both families."""
+    if not host:
+        return None
+    try:
+        return ipaddress.ip_address("127.0.0.1" if host.lower() == "localhost" else host)
+    except ValueError:
+        return host.lower()
+
+
+def viewers(webrtc: WebRtc) -> Iterator[Finding]:
+    """Each browser needs a UDP port of its own; a TURN server wants both halves of a login."""
+    first, last = webrtc.udp_ports
+    ports = last - first + 1
+    if first and ports < webrtc.max_viewers:
+        message = (
+            f"{ports} port{'s are' if ports > 1 else ' is'} too few for max_viewers = {webrtc.max_viewers}: each "
+            f'viewer takes at least one; widen the range ("{_range(first, webrtc.max_viewers)}") or lower max_viewers'
+        )
+        yield ("webrtc", "udp_ports"), message
+    for index, server in enumerate(webrtc.ice_servers):
+        here: Path = ("webrtc", "ice_servers", index)
+        if (server.username is None) != (server.credential is None):
+            lacking = "username" if server.username is None else "credential"
+            yield here, f"username and credential belong together; {lacking} is missing"
+        elif server.username is None and any(url.startswith("turn") for url in server.urls):
+            yield here, "a TURN server needs username and credential"
+
+
+def _range(first: int, ports: int) -> str:
+    first = min(first, 65536 - ports)
+    return f"{first}-{first + ports - 1}"
+
+
+def login(name: str, camera: Camera) -> Iterator[Finding]:
+    """Credentials need a user, and somebody who asks for them."""
+    here: Path = ("cameras", name)
+    if camera.password is not None and camera.username is None:
+        yield (*here, "password"), "a password without a user name; add username"
+    if camera.source.scheme in {"v4l2", "file", "demo"}:
+        for key in ("username", "password"):
+            if getattr(camera, key) is not None:
+                yield (*here, key), f"a {camera.source.scheme}: source asks for no login; remove {key}"
