@@ -11,19 +11,17 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from faceanond.config.model import Log
 from faceanond.observe.secrets import Redactor
 from faceanond.observe.writer import LineWriter
-
-Level = Literal["debug", "info", "warning", "error"]
-Format = Literal["auto", "json", "console"]
 
 CHATTY = ("aiohttp.access", "aioice", "aiortc")
 """Libraries that tell each request or connectivity check at info: only their warnings, unless debugging."""
@@ -31,18 +29,34 @@ PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging
 """syslog(3) priorities, which journald reads from a "<3>" in front of a line."""
 
 
-@contextmanager
-def logging_set_up(
-    *, level: Level = "info", form: Format = "auto", secrets: Iterable[str] = (), stream: TextIO | None = None
-) -> Iterator[Redactor]:
-    """Logs to `stream` (standard error) until the end, then writes what waits and puts everything back.
+class Logs:
+    """The logging that was set up. `redactor` can be taught more secrets, for instance after a reload.
 
-    Yields the redactor, which can be taught more secrets. Uncaught exceptions of the process, of threads and of
-    destructors become log lines too; `log_loop_errors` does the same for an event loop.
+    `close` writes what waits and puts everything back as it was. Without it, the interpreter's end writes what waits.
+    """
+
+    def __init__(self, redactor: Redactor, undo: ExitStack) -> None:
+        self.redactor = redactor
+        self._undo = undo
+
+    def close(self) -> None:
+        self._undo.close()
+
+    def __enter__(self) -> Logs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def set_up_logging(settings: Log, secrets: Iterable[str] = (), *, stream: TextIO | None = None) -> Logs:
+    """Sends every log line to `stream` (standard error). Call it, and `close`, outside the event loop.
+
+    Uncaught exceptions of the process, of threads and of destructors become log lines too; `log_loop_errors` does the
+    same for an event loop.
     """
     stream = stream or sys.stderr
     redactor = Redactor(secrets)
-    renderers = _renderers(form, stream)
     common: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -54,23 +68,27 @@ def logging_set_up(
     ]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=common,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redactor, *renderers],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            redactor,
+            *_renderers(settings.format, stream),
+        ],
     )
     handler = LineHandler(stream, formatter, journal=_is_journal(stream, os.environ))
-    number = logging.getLevelNamesMapping()[level.upper()]
-    with ExitStack() as undo:
-        undo.callback(handler.close)
-        undo.callback(structlog.reset_defaults)
-        structlog.configure(
-            processors=[*common, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-            wrapper_class=structlog.make_filtering_bound_logger(number),
-            logger_factory=structlog.stdlib.LoggerFactory(),
-            # A cached logger would not notice a second set-up, nor structlog's test helpers.
-            cache_logger_on_first_use=False,
-        )
-        _route_standard_library(undo, handler, number)
-        _install_hooks(undo)
-        yield redactor
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    undo = ExitStack()
+    undo.callback(handler.close)
+    undo.callback(structlog.reset_defaults)
+    structlog.configure(
+        processors=[*common, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        # A cached logger would not notice a second set-up, nor structlog's test helpers.
+        cache_logger_on_first_use=False,
+    )
+    _route_standard_library(undo, handler, level)
+    _install_hooks(undo)
+    return Logs(redactor, undo)
 
 
 def log_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
@@ -120,7 +138,7 @@ def _record(level: int, message: str) -> logging.LogRecord:
     return logging.LogRecord(__name__, level, __file__, 0, message, None, None)
 
 
-def _renderers(form: Format, stream: TextIO) -> list[Processor]:
+def _renderers(form: str, stream: TextIO) -> list[Processor]:
     terminal = stream.isatty()
     if form == "console" or (form == "auto" and terminal):
         colours = terminal and not os.environ.get("NO_COLOR")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
@@ -25,7 +25,7 @@ Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 class Metrics:
     """The /metrics page. `cameras` and `inference` give snapshots from memory; each scrape calls both once.
 
-    `close` frees the thread of `scrape`.
+    `scrape` writes in `executor`, which stays its owner's.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class Metrics:
         *,
         version: str,
         ffmpeg: str,
+        executor: Executor,
     ) -> None:
         self._cameras = cameras
         self._inference = inference
@@ -43,7 +44,7 @@ class Metrics:
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)
         GCCollector(registry=self._process)
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="metrics")
+        self._executor = executor
 
     def render(self, accept: str | None = None) -> tuple[bytes, str]:
         """(body, content type) in the form that the Accept header prefers: Prometheus text or OpenMetrics.
@@ -53,11 +54,8 @@ class Metrics:
         return self._expose(self._snapshot(), accept)
 
     async def scrape(self, accept: str | None = None) -> tuple[bytes, str]:
-        """The same: snapshots are taken here on the loop, their text is made in a thread."""
+        """The same: snapshots are taken here on the loop, their text is made by the executor."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._expose, self._snapshot(), accept)
-
-    def close(self) -> None:
-        self._executor.shutdown()
 
     def _snapshot(self) -> Snapshot:
         inference = self._inference()

@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import subprocess
 import sys
 import threading
 import warnings
@@ -15,13 +16,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import structlog
 
-from faceanond.observe.logging import Format, Level, log_loop_errors, logging_set_up
+from faceanond.config.model import Log
+from faceanond.observe.logging import log_loop_errors, set_up_logging
 
+Level = Literal["debug", "info", "warning", "error"]
+Format = Literal["auto", "json", "console"]
 SECRET = "hunter2-and-more"
 log = structlog.get_logger("faceanond.test")
 
@@ -38,14 +42,14 @@ def logged(
     """The lines that the block logs, readable after it."""
     stream = stream or io.StringIO()
     lines: list[dict[str, Any]] = []
-    with logging_set_up(level=level, form=form, secrets=[SECRET], stream=stream):
+    with set_up_logging(Log(level=level, format=form), [SECRET], stream=stream):
         yield lines
     lines.extend(json.loads(line) for line in stream.getvalue().splitlines())
 
 
 def text_of(act: Callable[[], object], *, form: Format = "json", stream: io.StringIO | None = None) -> str:
     stream = stream or io.StringIO()
-    with logging_set_up(form=form, secrets=[SECRET], stream=stream):
+    with set_up_logging(Log(format=form), [SECRET], stream=stream):
         act()
     return stream.getvalue()
 
@@ -249,7 +253,7 @@ def test_journald_is_told_the_priority_of_each_line(tmp_path: Path, monkeypatch:
     with (tmp_path / "journal").open("w+") as stream:
         stat = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{stat.st_dev}:{stat.st_ino}")
-        with logging_set_up(form="console", stream=stream):
+        with set_up_logging(Log(format="console"), stream=stream):
             log.error("broken")
             log_exception()
             logging.getLogger("aiohttp.server").warning("odd")
@@ -261,15 +265,15 @@ def test_journald_is_told_the_priority_of_each_line(tmp_path: Path, monkeypatch:
 
 def test_another_processs_journal_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", "1:2")
-    with (tmp_path / "file").open("w+") as stream, logging_set_up(stream=stream):
+    with (tmp_path / "file").open("w+") as stream, set_up_logging(Log(), stream=stream):
         log.error("broken")
     assert (tmp_path / "file").read_text().startswith("{")
 
 
 def test_a_secret_learnt_after_the_start_is_hidden() -> None:
     stream = io.StringIO()
-    with logging_set_up(stream=stream) as redactor:
-        redactor.learn(["new-secret"])
+    with set_up_logging(Log(), stream=stream) as logs:
+        logs.redactor.learn(["new-secret"])
         log.info("reloaded", source="x new-secret y")
     assert "x *** y" in stream.getvalue()
 
@@ -283,3 +287,20 @@ def test_everything_is_as_before_afterwards() -> None:
     assert (root.handlers, root.level, sys.excepthook, sys.unraisablehook, threading.excepthook) == before
     assert {name: logging.getLogger(name).level for name in levels} == levels
     assert not structlog.is_configured()
+
+
+def test_lines_that_wait_are_written_at_the_interpreters_end() -> None:
+    script = """
+import structlog
+from faceanond.config.model import Log
+from faceanond.observe.logging import set_up_logging
+set_up_logging(Log())
+for number in range(1000):
+    structlog.get_logger("x").info("counted", number=number)
+raise RuntimeError("the end")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line["number"] for line in lines[:-1]] == list(range(1000))
+    assert lines[-1]["event"] == "process crashed"
+    assert done.returncode == 1

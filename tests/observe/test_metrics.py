@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,23 +24,33 @@ from tests.observe.fleet import camera, inference
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"
-CONTRACT = """
+CONTRACT = set(
+    """
 frames_captured_total frames_published_total frames_dropped_total camera_up camera_fps camera_state
 camera_reconnects_total last_frame_timestamp_seconds faces_detected_total faces_current face_size_pixels
 inference_batch_size inference_seconds inference_queue_wait_seconds inference_queue_length end_to_end_latency_seconds
 encode_seconds output_bytes_total viewers fail_closed fail_closed_seconds_total build_info
-""".split()
+""".split()  # noqa: SIM905 - a list of forty lines hides what it says
+)
 """The names that dashboards and alerts outside this repository may rely on."""
+
+
+def page(
+    cameras: Iterable[CameraStatus] = (), detector: InferenceStatus | None = None, accept: str | None = None
+) -> tuple[str, str]:
+    """(body, content type) of /metrics."""
+    with ThreadPoolExecutor(1) as executor:
+        body, content_type = Metrics(
+            lambda: cameras, lambda: detector, version="1.2.3", ffmpeg="8.1", executor=executor
+        ).render(accept)
+    return body.decode(), content_type
 
 
 def samples(*cameras: CameraStatus, detector: InferenceStatus | None = None) -> dict[tuple[str, frozenset[str]], float]:
     """Every sample as {(name, {"label=value", ...}): value}."""
-    metrics = Metrics(lambda: cameras, lambda: detector, version="1.2.3", ffmpeg="8.1")
-    body, _ = metrics.render(None)
-    metrics.close()
     return {
         (sample.name, frozenset(f"{key}={value}" for key, value in sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(body.decode())
+        for family in text_string_to_metric_families(page(cameras, detector)[0])
         for sample in family.samples
     }
 
@@ -52,13 +64,11 @@ def test_every_name_of_the_contract_is_declared() -> None:
 
 
 def test_what_is_exposed_is_what_is_declared() -> None:
-    metrics = Metrics(lambda: [camera("yard")], inference, version="1", ffmpeg="8")
-    body, _ = metrics.render(None)
-    metrics.close()
-    types = dict(re.findall(r"^# TYPE (faceanond_\S+) (\S+)$", body.decode(), re.MULTILINE))
+    body, _ = page([camera("yard")], inference())
+    types = dict(re.findall(r"^# TYPE (faceanond_\S+) (\S+)$", body, re.MULTILINE))
     assert types == {name: kind.value for name, kind, *_ in declared()}
     shown: dict[str, set[str]] = {}
-    for family in text_string_to_metric_families(body.decode()):
+    for family in text_string_to_metric_families(body):
         for sample in family.samples:
             if family.name.startswith("faceanond_"):
                 labels = {frozenset(sample.labels) - {"le"}}
@@ -80,10 +90,10 @@ def test_promtool_accepts_the_exposition(empty: bool) -> None:
         if empty
         else [camera("a"), camera("b")]
     )
-    metrics = Metrics(lambda: cameras, lambda: None if empty else inference(), version="1", ffmpeg="8")
-    body, _ = metrics.render(None)
-    metrics.close()
-    done = subprocess.run([promtool, "check", "metrics"], input=body, capture_output=True, timeout=60, check=False)
+    body, _ = page(cameras, None if empty else inference())
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=body.encode(), capture_output=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
@@ -155,20 +165,15 @@ def test_the_process_is_measured_too() -> None:
 
 
 def test_a_scraper_that_prefers_openmetrics_gets_it() -> None:
-    metrics = Metrics(lambda: [camera("a")], inference, version="1", ffmpeg="8")
-    body, content_type = metrics.render(OPENMETRICS)
-    metrics.close()
+    body, content_type = page([camera("a")], inference(), OPENMETRICS)
     assert content_type.startswith("application/openmetrics-text; version=1.0.0")
-    assert body.endswith(b"# EOF\n")
-    assert {family.name for family in parse_openmetrics(body.decode())} >= {"faceanond_frames_captured"}
+    assert body.endswith("# EOF\n")
+    assert {family.name for family in parse_openmetrics(body)} >= {"faceanond_frames_captured"}
 
 
 @pytest.mark.parametrize("accept", [None, "", "*/*", "text/html", "nonsense;;;=,", "text/plain;version=0.0.4"])
 def test_anybody_else_gets_plain_text(accept: str | None) -> None:
-    metrics = Metrics(list, lambda: None, version="1", ffmpeg="8")
-    _, content_type = metrics.render(accept)
-    metrics.close()
-    assert content_type.startswith("text/plain; version=0.0.4")
+    assert page(accept=accept)[1].startswith("text/plain; version=0.0.4")
 
 
 async def test_a_scrape_looks_on_the_loop_and_writes_elsewhere() -> None:
@@ -178,9 +183,10 @@ async def test_a_scrape_looks_on_the_loop_and_writes_elsewhere() -> None:
         looked.append(threading.current_thread().name)
         return [camera("a")]
 
-    metrics = Metrics(cameras, lambda: None, version="1", ffmpeg="8")
+    executor = ThreadPoolExecutor(1)
+    metrics = Metrics(cameras, lambda: None, version="1", ffmpeg="8", executor=executor)
     body, content_type = await metrics.scrape(None)  # would fail here if it read /proc on the loop
-    metrics.close()
+    executor.shutdown(wait=False)
     assert b'faceanond_camera_up{camera="a"} 1.0' in body
     assert content_type.startswith("text/plain")
     assert looked == [threading.current_thread().name]
