@@ -90,7 +90,7 @@ class Mtcnn:
         networks.onet.run(np.zeros((self._crops, 3, 48, 48), np.float32))
 
     def detect(self, requests: Sequence[DetectRequest]) -> list[tuple[Face, ...]]:
-        """See `Detector.detect`. Raises DetectionError("nan" | "shape" | "failed" | "device_lost" | "closed")."""
+        """See `Detector.detect`. Reasons of its DetectionError: nan, shape, detector_failed, device_lost, closed."""
         networks = self._open()
         jobs = [_Job(request.frame, request.options, Picture(request.frame)) for request in requests]
         with self._timed("total"):

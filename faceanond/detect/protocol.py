@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from faceanond.config.model import DetectOptions
+from faceanond.errors import DetectionError
 from faceanond.frames import Face, RawFrame
 from faceanond.stats import HistogramSnapshot
 
@@ -17,6 +18,13 @@ class DetectRequest:
 
     frame: RawFrame
     options: DetectOptions
+
+
+class DeviceLostError(DetectionError):
+    """The device will never answer again in this process; only a restart helps."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("device_lost", message)
 
 
 class Detector(Protocol):

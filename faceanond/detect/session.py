@@ -17,6 +17,7 @@ import onnxruntime as ort
 import structlog
 from numpy.typing import NDArray
 
+from faceanond.detect.protocol import DeviceLostError
 from faceanond.errors import DetectionError, UnavailableError
 
 log = structlog.get_logger(__name__)
@@ -35,13 +36,6 @@ _FATAL_CUDA = ("CUDA failure 700", "CUDA failure 719", "error 700", "error 719")
 ort.set_default_logger_severity(4)
 
 Tensor = NDArray[np.float32]
-
-
-class DeviceLostError(DetectionError):
-    """The device will never answer again in this process; only a restart helps."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__("device_lost", message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +131,14 @@ class Network:
         self._session = session
 
     def run(self, batch: Tensor) -> Tensor:
-        """The network's answers. Raises DetectionError("failed"), or DeviceLostError."""
+        """The network's answers. Raises DetectionError("detector_failed"), or DeviceLostError."""
         try:
             (answers,) = self._session.run(None, {self._input: batch})
         except Exception as error:  # ONNX Runtime's errors share no base class
             message = f"{self._name} failed: {_one_line(error)}"
             if any(mark in message for mark in _FATAL_CUDA):
                 raise DeviceLostError(message) from error
-            raise DetectionError("failed", message) from error
+            raise DetectionError("detector_failed", message) from error
         result: Tensor = answers
         return result
 

@@ -1,0 +1,255 @@
+"""One detector for all cameras: frames come from tasks, go through one thread in batches, and the answers come back.
+
+Rule: work-conserving. As soon as the thread is idle it takes whatever waits (see `policy`); nothing waits for a batch
+to fill. Every waiter gets an answer or a DetectionError within the timeout, even when the detector hangs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from faceanond.clock import Clock
+from faceanond.config.model import DetectOptions
+from faceanond.detect.protocol import Detector, DetectRequest, DeviceLostError
+from faceanond.errors import DetectionError
+from faceanond.frames import Detections, RawFrame
+from faceanond.inference.policy import WaitingFrames
+from faceanond.inference.worker import Outcome, infer
+from faceanond.stats import SECONDS, Histogram
+from faceanond.status import InferenceStatus
+
+log = structlog.get_logger(__name__)
+
+BROKEN_AFTER = 20
+"""Batches in a row without a single answer, after which only a restart can help."""
+MOST_WAITING = 1024
+"""Frames (one a camera) that may wait; far beyond what one process can serve in time."""
+GRACE = 2.0
+"""Seconds that the end waits for the running batch. A hung thread is left behind: it is a daemon thread."""
+_BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    request: DetectRequest
+    answer: asyncio.Future[Detections]
+    since: float
+
+    @property
+    def camera(self) -> str:
+        return self.request.frame.id.camera
+
+    def wanted(self) -> bool:
+        """Somebody still waits. Safe to ask from the inference thread: at worst the answer is then thrown away."""
+        return not self.answer.done()
+
+    def fail(self, reason: str, message: str) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(DetectionError(reason, message))
+
+
+@dataclass(slots=True)
+class _Shared:
+    """What the loop and the inference thread both touch, under `changed`."""
+
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    waiting: WaitingFrames[_Waiter] = field(default_factory=WaitingFrames)
+    stopped: bool = False
+    busy_since: float | None = None
+
+
+class Batcher:
+    """The shared queue in front of a detector, which it uses but does not close. Made and used on one event loop."""
+
+    def __init__(self, detector: Detector, *, max_batch: int, timeout: float, clock: Clock) -> None:
+        """`timeout`: seconds on the clock after which a waiter gives up."""
+        self._detector = detector
+        self._max_batch = max_batch
+        self._timeout = timeout
+        self._clock = clock
+        self._shared = _Shared()
+        self._deadlines: deque[tuple[float, _Waiter]] = deque()
+        self._added = asyncio.Event()
+        self._started = False
+        self._waits = Histogram(*SECONDS)
+        self._sizes = Histogram(*_BATCH_SIZES)
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Serves until cancelled, once. Ends with DetectionError when the detector is broken for good.
+
+        On the way out every waiter gets DetectionError("stopped"), and the thread has ended (unless it hangs).
+        """
+        if self._started:
+            raise RuntimeError("a batcher runs once")
+        self._started = True
+        loop = asyncio.get_running_loop()
+        broken: asyncio.Future[DetectionError] = loop.create_future()
+        ended = asyncio.Event()
+        thread = threading.Thread(target=self._serve, args=(loop, broken, ended), name="inference", daemon=True)
+        thread.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                expiry = group.create_task(self._expire(), name="inference timeouts")
+                error = await broken
+                expiry.cancel()
+            raise error
+        finally:
+            self._stop()
+            try:
+                async with asyncio.timeout(GRACE):
+                    await ended.wait()
+            except TimeoutError:
+                log.warning("inference thread left behind", reason="the detector did not return", seconds=GRACE)
+
+    async def detect(self, frame: RawFrame, options: DetectOptions) -> Detections:
+        """The faces of this very frame.
+
+        Raises DetectionError with the reason "timeout", "superseded" (a newer frame of the same camera came),
+        "stopped" (the batcher ended or the camera was forgotten), "overload", or the detector's own: "nan", "shape",
+        "detector_failed", "device_lost", "closed".
+        """
+        answer: asyncio.Future[Detections] = asyncio.get_running_loop().create_future()
+        waiter = _Waiter(DetectRequest(frame, options), answer, self._clock.monotonic())
+        shared = self._shared
+        with shared.changed:
+            if shared.stopped:
+                raise DetectionError("stopped", "the detector has been stopped")
+            if len(shared.waiting) >= MOST_WAITING:
+                raise DetectionError("overload", f"{MOST_WAITING} cameras wait for the detector already")
+            older = shared.waiting.put(waiter.camera, waiter)
+            shared.changed.notify()
+        if older is not None:
+            older.fail("superseded", "a newer frame of this camera came before the detector was free")
+        self._deadlines.append((waiter.since + self._timeout, waiter))
+        self._added.set()
+        try:
+            return await answer
+        finally:
+            with shared.changed:
+                shared.waiting.discard(waiter.camera, waiter)
+
+    def forget(self, camera: str) -> None:
+        """Takes a stopped camera's frame out of the queue; its waiter gets DetectionError("stopped")."""
+        with self._shared.changed:
+            waiter = self._shared.waiting.remove(camera)
+        if waiter is not None:
+            waiter.fail("stopped", "the camera was stopped")
+
+    @property
+    def last_progress(self) -> float:
+        """Monotonic time at which the thread was last seen free to work: now while idle, else the running batch's
+        start. A hung detector makes it stand still."""
+        with self._shared.changed:
+            since = self._shared.busy_since
+        return self._clock.monotonic() if since is None else since
+
+    def statistics(self) -> InferenceStatus:
+        """How the queue stands. `failures` counts batches and single frames that got no answer."""
+        with self._shared.changed:
+            waiting = len(self._shared.waiting)
+        return InferenceStatus(
+            detector=self._detector.name,
+            provider=self._detector.provider,
+            queue_length=waiting,
+            queue_wait=self._waits.snapshot(),
+            batch_size=self._sizes.snapshot(),
+            stages=self._detector.stage_seconds(),
+            failures=self._failures,
+        )
+
+    async def _expire(self) -> None:
+        """Lets waiters go when their time is over. The timeout is one for all, so the oldest is always the first."""
+        while True:
+            await self._added.wait()
+            while self._deadlines:
+                deadline, waiter = self._deadlines[0]
+                if waiter.wanted():
+                    await self._clock.sleep(deadline - self._clock.monotonic())
+                    waiter.fail("timeout", f"the detector gave no answer within {self._timeout:g} s")
+                self._deadlines.popleft()  # only now: what is still listed is what `_stop` lets go
+            self._added.clear()
+
+    def _stop(self) -> None:
+        with self._shared.changed:
+            self._shared.stopped = True
+            left = self._shared.waiting.clear()
+            self._shared.changed.notify_all()
+        left += [waiter for _, waiter in self._deadlines]
+        for waiter in left:
+            waiter.fail("stopped", "the detector has been stopped")
+
+    # In the inference thread, from here on.
+
+    def _serve(
+        self, loop: asyncio.AbstractEventLoop, broken: asyncio.Future[DetectionError], ended: asyncio.Event
+    ) -> None:
+        try:
+            error: DetectionError | None = self._serve_batches(loop)
+        except Exception as failure:  # noqa: BLE001 - this thread must never end without the process knowing
+            error = DetectionError(
+                "detector_failed", f"the inference thread failed: {type(failure).__name__}: {failure}"
+            )
+        try:
+            if error is not None:
+                loop.call_soon_threadsafe(_resolve, broken, error)
+            loop.call_soon_threadsafe(ended.set)
+        except RuntimeError:
+            return  # the loop has ended while a detector hung; nobody listens any more
+
+    def _serve_batches(self, loop: asyncio.AbstractEventLoop) -> DetectionError | None:
+        """Works until stopped (None) or broken (why)."""
+        failed_in_a_row = 0
+        while batch := self._next_batch():
+            try:
+                outcomes = infer(self._detector, [waiter.request for waiter in batch])
+            except DeviceLostError as error:
+                return error
+            errors = [outcome for outcome in outcomes if isinstance(outcome, DetectionError)]
+            self._failures += len(errors)
+            failed_in_a_row = failed_in_a_row + 1 if len(errors) == len(outcomes) else 0
+            loop.call_soon_threadsafe(_deliver, batch, outcomes)
+            if failed_in_a_row >= BROKEN_AFTER:
+                return DetectionError(
+                    "detector_failed", f"the detector failed {failed_in_a_row} batches in a row; the last: {errors[-1]}"
+                )
+        return None
+
+    def _next_batch(self) -> list[_Waiter]:
+        """Blocks for the next batch; an empty one means the end."""
+        shared = self._shared
+        with shared.changed:
+            shared.busy_since = None
+            while not shared.stopped:
+                batch = shared.waiting.take(self._max_batch, _Waiter.wanted)
+                if batch:
+                    now = shared.busy_since = self._clock.monotonic()
+                    break
+                shared.changed.wait()
+            else:
+                return []
+        self._sizes.observe(len(batch))
+        for waiter in batch:
+            self._waits.observe(now - waiter.since)
+        return batch
+
+
+def _deliver(batch: Sequence[_Waiter], outcomes: Sequence[Outcome]) -> None:
+    for waiter, outcome in zip(batch, outcomes, strict=True):
+        if waiter.answer.done():
+            continue
+        if isinstance(outcome, DetectionError):
+            waiter.answer.set_exception(outcome)
+        else:
+            waiter.answer.set_result(outcome)
+
+
+def _resolve(broken: asyncio.Future[DetectionError], error: DetectionError) -> None:
+    if not broken.done():
+        broken.set_result(error)
