@@ -1,0 +1,280 @@
+"""One RTSP connection: reads requests, answers them in order, and owns the session that they make.
+
+Whatever a client does ends at most its own connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import urlsplit
+
+import structlog
+
+from faceanond.clock import Clock
+from faceanond.publish.rtsp import sdp, transport
+from faceanond.publish.rtsp.delivery import Delivery, Output, TcpDelivery, UdpDelivery
+from faceanond.publish.rtsp.messages import Interleaved, Request, Response, RtspError
+from faceanond.publish.rtsp.parser import Parser
+from faceanond.publish.rtsp.session import FIRST_PICTURE, TIMEOUT, Session, within
+from faceanond.publish.rtsp.transport import OverTcp, OverUdp
+from faceanond.publish.stream import Stream, StreamClosedError
+
+log = structlog.get_logger(__name__)
+
+STALLED = 10.0
+"""Seconds after which a peer that takes no more bytes is dropped."""
+IDLE = 30.0
+"""Seconds that a connection without a session may stay silent."""
+CLOSING = 1.0
+"""Seconds for the last bytes to leave."""
+READ = 64 * 1024
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all connections of one server have in common."""
+
+    find_stream: Callable[[str], Stream | None]
+    clock: Clock
+    max_sessions: int
+    sessions: int = 0
+
+
+class Connection:
+    """Made by the server for each client; `run` returns when it is over, with everything freed."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, shared: Shared) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._output = Output(writer, clock=shared.clock)
+        self._shared = shared
+        self._clock = shared.clock
+        self._parser = Parser()
+        self._session: Session | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._heard = shared.clock.monotonic()
+        self._after: Callable[[], None] | None = None
+        self._peer = str(writer.get_extra_info("peername", ("?",))[0])
+        self._methods: dict[str, Callable[[Request], Awaitable[Response]]] = {
+            "OPTIONS": self._options,
+            "DESCRIBE": self._describe,
+            "SETUP": self._setup,
+            "PLAY": self._play,
+            "PAUSE": self._pause,
+            "GET_PARAMETER": self._parameter,
+            "SET_PARAMETER": self._parameter,
+            "TEARDOWN": self._teardown,
+        }
+
+    async def run(self) -> None:
+        """Serves the client until either side has had enough."""
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                await self._serve()
+                if self._session is not None:
+                    await self._session.pause()
+        except* StreamClosedError:
+            log.info("player dropped", client=self._peer, reason="its camera was taken away")
+        except* OSError as errors:
+            # The peer is gone in one of the many ways that a network knows.
+            log.debug("connection lost", client=self._peer, reason=str(errors.exceptions[0]))
+        finally:
+            self._end_session()
+            await self._close()
+
+    def check(self) -> None:
+        """Ends the connection when its client is gone without a word; called every second by the server."""
+        now = self._clock.monotonic()
+        reason = None
+        if self._output.blocked_since is not None and now - self._output.blocked_since >= STALLED:
+            reason = "it takes no more data"
+        elif self._session is not None:
+            reason = self._session.overdue()
+        elif now - self._heard >= IDLE:
+            reason = "idle"
+        if reason is not None:
+            log.info("player dropped", client=self._peer, reason=reason)
+            self._end_session()
+            self.abort()
+
+    def abort(self) -> None:
+        """Cuts the connection; reading and writing fail at once, which ends `run`."""
+        self._writer.transport.abort()
+
+    async def _serve(self) -> None:
+        while data := await self._reader.read(READ):
+            self._parser.feed(data)
+            while True:
+                try:
+                    message = self._parser.next()
+                except RtspError as error:
+                    log.info("malformed request refused", client=self._peer, reason=str(error))
+                    await self._send(Response(error.status, {"Connection": "close"}), "")
+                    return
+                if message is None:
+                    break
+                if isinstance(message, Interleaved):
+                    if self._session is not None:
+                        self._session.rtcp(message.data)
+                else:
+                    await self._answer(message)
+
+    async def _answer(self, request: Request) -> None:
+        self._heard = self._clock.monotonic()
+        cseq = request.header("cseq")
+        try:
+            if not (cseq.isascii() and cseq.isdigit() and len(cseq) <= 10):
+                cseq = ""
+                raise RtspError(400, "no CSeq")
+            response = await self._dispatch(request)
+        except RtspError as error:
+            response = Response(error.status, error.headers)
+            log.debug("request refused", client=self._peer, method=request.method, reason=str(error))
+        await self._send(response, cseq)
+        after, self._after = self._after, None
+        if after is not None:
+            after()
+
+    async def _dispatch(self, request: Request) -> Response:
+        if request.header("require"):
+            raise RtspError(551, headers={"Unsupported": request.header("require")})
+        handler = self._methods.get(request.method)
+        if handler is None:
+            known = request.method in ("ANNOUNCE", "RECORD", "REDIRECT")
+            raise RtspError(405 if known else 501, headers={"Allow": ", ".join(self._methods)})
+        named = request.header("session").partition(";")[0].strip()
+        if named and (self._session is None or self._session.id != named):
+            raise RtspError(454)
+        if self._session is not None:
+            self._session.touch()
+        return await handler(request)
+
+    async def _send(self, response: Response, cseq: str) -> None:
+        headers = {"Server": "faceanond", **response.headers}
+        self._output.write(Response(response.status, headers, response.body).encode(cseq))
+        await self._output.drained()
+
+    # The methods
+
+    async def _options(self, request: Request) -> Response:
+        return Response(headers={"Public": ", ".join(self._methods)})
+
+    async def _describe(self, request: Request) -> Response:
+        accept = request.header("accept")
+        if accept and "application/sdp" not in accept and "*/*" not in accept:
+            raise RtspError(406)
+        stream = self._stream(request)
+        sets = stream.parameter_sets or await within(self._clock, FIRST_PICTURE, stream.described())
+        if sets is None:
+            raise RtspError(503, "no picture has been encoded yet", headers={"Retry-After": "2"})
+        local = str(self._writer.get_extra_info("sockname")[0])
+        return Response(
+            headers={"Content-Base": _base(request.url) + "/", "Content-Type": "application/sdp"},
+            body=sdp.describe(stream.camera, sets, address=local),
+        )
+
+    async def _setup(self, request: Request) -> Response:
+        stream = self._stream(request)
+        session = self._session
+        if session is not None and session.stream is not stream:
+            raise RtspError(459, "one camera at a time on a connection")
+        if session is not None and session.playing:
+            raise RtspError(455)
+        wanted = transport.choose(request.header("transport"))
+        if session is None and self._shared.sessions >= self._shared.max_sessions:
+            log.warning("player refused", client=self._peer, camera=stream.camera, reason="rtsp.max_sessions reached")
+            raise RtspError(503, headers={"Retry-After": "10"})
+        if session is None:
+            session = self._session = Session(stream, clock=self._clock)
+            self._shared.sessions += 1
+        try:
+            session.set_up(await self._delivery(wanted, session))
+        except RtspError:
+            self._end_session()
+            raise
+        chosen = f"{session.delivery.transport_header};ssrc={session.packetiser.ssrc:08X}"
+        return Response(headers={"Transport": chosen, "Session": f"{session.id};timeout={TIMEOUT}"})
+
+    async def _delivery(self, wanted: OverTcp | OverUdp, session: Session) -> Delivery:
+        if isinstance(wanted, OverTcp):
+            return TcpDelivery(self._output, wanted)
+        delivery = UdpDelivery(wanted, clock=self._clock, heard=session.rtcp)
+        await delivery.open(self._writer.get_extra_info("socket"))
+        return delivery
+
+    async def _play(self, request: Request) -> Response:
+        session = self._required(request)
+        info = f"url={_base(request.url).removesuffix('/' + sdp.TRACK)}/{sdp.TRACK}"
+        headers = {"Session": session.id, "Range": "npt=now-"}
+        if session.playing:
+            return Response(headers=headers)
+        first = await session.cue()
+        info += f";seq={session.packetiser.next_sequence}"
+        if first is not None:
+            info += f";rtptime={session.packetiser.rtp_time(first.timestamp)}"
+        assert self._tasks is not None
+        # Packets follow the answer, never overtake it.
+        self._after = partial(session.start, first, self._tasks)
+        log.info("player started", client=self._peer, camera=session.stream.camera, transport=session.delivery.name)
+        return Response(headers={**headers, "RTP-Info": info})
+
+    async def _pause(self, request: Request) -> Response:
+        session = self._required(request)
+        await session.pause()
+        return Response(headers={"Session": session.id})
+
+    async def _parameter(self, request: Request) -> Response:
+        """A sign of life; there are no parameters."""
+        if request.body.strip():
+            raise RtspError(451)
+        return Response(headers={"Session": self._session.id} if self._session is not None else {})
+
+    async def _teardown(self, request: Request) -> Response:
+        session = self._required(request)
+        await session.pause()
+        self._end_session()
+        return Response()
+
+    # What the methods need
+
+    def _required(self, request: Request) -> Session:
+        """The session that a request must name."""
+        if self._session is None or not request.header("session"):
+            raise RtspError(454)
+        return self._session
+
+    def _stream(self, request: Request) -> Stream:
+        """The camera that a request names."""
+        try:
+            path = urlsplit(request.url).path
+        except ValueError:
+            raise RtspError(400, "a malformed URL") from None
+        name = path.strip("/").removesuffix(sdp.TRACK).rstrip("/")
+        stream = self._shared.find_stream(name)
+        if stream is None:
+            raise RtspError(404)
+        return stream
+
+    def _end_session(self) -> None:
+        if self._session is not None:
+            log.info("player left", client=self._peer, camera=self._session.stream.camera)
+            self._session.end()
+            self._session = None
+            self._shared.sessions -= 1
+
+    async def _close(self) -> None:
+        """Lets the last bytes leave, but not for long: a peer that does not read would hold us here for ever."""
+        self._writer.close()
+        try:
+            async with asyncio.timeout(CLOSING):
+                await self._writer.wait_closed()
+        except (OSError, TimeoutError):
+            self._writer.transport.abort()
+
+
+def _base(url: str) -> str:
+    """The URL without its query and final slash, for headers that players append to."""
+    return url.partition("?")[0].rstrip("/")

@@ -1,0 +1,234 @@
+"""How a player's packets leave: inside its own TCP connection, or as datagrams from a pair of UDP ports.
+
+The rule: nothing queues up here. TCP waits for the peer (the reader's ring drops meanwhile), UDP drops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
+
+from faceanond.clock import Clock
+from faceanond.publish.rtsp.messages import Interleaved, RtspError
+from faceanond.publish.rtsp.transport import OverTcp, OverUdp
+
+WRITE_AHEAD = 256 * 1024
+"""Bytes that may wait for a slow TCP peer besides the kernel's buffer: a keyframe or two. Beyond, its ring drops."""
+PORT_TRIES = 50
+"""Attempts to find an even port whose odd neighbour is free, too."""
+
+
+class Delivery(Protocol):
+    """One player's way out."""
+
+    @property
+    def name(self) -> str:
+        """ "tcp" or "udp", for the log."""
+        ...
+
+    @property
+    def transport_header(self) -> str:
+        """What the answer to SETUP says, without the SSRC."""
+        ...
+
+    @property
+    def refused_at(self) -> float | None:
+        """Since when the player's machine says that nobody listens there (monotonic); None while it does not."""
+        ...
+
+    def send(self, packets: Sequence[bytes]) -> None:
+        """Sends RTP packets; never waits."""
+        ...
+
+    def send_rtcp(self, data: bytes) -> None:
+        """Sends an RTCP packet; never waits."""
+        ...
+
+    async def ready(self) -> None:
+        """Waits until the peer can take more. Raises ConnectionError when it is gone."""
+        ...
+
+    def close(self) -> None:
+        """Frees what it owns; safe twice."""
+        ...
+
+
+class Output:
+    """The sending half of a connection, shared by answers and interleaved packets; it knows since when it is stuck."""
+
+    def __init__(self, writer: asyncio.StreamWriter, *, clock: Clock) -> None:
+        self._writer = writer
+        self._clock = clock
+        self.blocked_since: float | None = None
+        """Since when the peer takes no more (monotonic); None while it does."""
+        writer.transport.set_write_buffer_limits(high=WRITE_AHEAD)
+
+    def write(self, data: bytes) -> None:
+        """Sends, or buffers; call `drained` before the next one."""
+        self._writer.write(data)
+
+    async def drained(self) -> None:
+        """Waits until the peer has taken most of it. Raises ConnectionError when it is gone."""
+        if self.blocked_since is None:
+            self.blocked_since = self._clock.monotonic()
+        await self._writer.drain()
+        self.blocked_since = None
+
+
+class TcpDelivery:
+    """Interleaved in the connection that the player already has; that connection's owner closes it."""
+
+    name = "tcp"
+    refused_at: float | None = None
+
+    def __init__(self, output: Output, wanted: OverTcp) -> None:
+        self._output = output
+        self._rtp, self._rtcp = wanted.channels
+
+    @property
+    def transport_header(self) -> str:
+        return f"RTP/AVP/TCP;unicast;interleaved={self._rtp}-{self._rtcp}"
+
+    def send(self, packets: Sequence[bytes]) -> None:
+        # One write a picture: each costs a system call.
+        self._output.write(b"".join(Interleaved(self._rtp, packet).encode() for packet in packets))
+
+    def send_rtcp(self, data: bytes) -> None:
+        self._output.write(Interleaved(self._rtcp, data).encode())
+
+    async def ready(self) -> None:
+        await self._output.drained()
+
+    def close(self) -> None:
+        """Nothing is owned."""
+
+
+class UdpDelivery:
+    """Two sockets, connected to the player's address, so that nobody else's datagrams arrive here."""
+
+    name = "udp"
+
+    def __init__(self, wanted: OverUdp, *, clock: Clock, heard: Callable[[bytes], None]) -> None:
+        self._wanted = wanted
+        self._clock = clock
+        self._heard = heard
+        self._ports = (0, 0)
+        self._rtp = _Datagrams(refused=self._refused)
+        self._rtcp = _Datagrams(arrived=self._arrived)
+        self.refused_at: float | None = None
+
+    async def open(self, connection: socket.socket) -> None:
+        """Binds an even and the next odd port on the address at which the player reached us.
+
+        Raises RtspError 503 when there is none, or no socket at all.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            rtp, rtcp = _port_pair(connection, self._wanted.ports)
+        except OSError as error:
+            raise RtspError(503, f"no UDP ports: {error.strerror}") from None
+        self._ports = rtp.getsockname()[1], rtcp.getsockname()[1]
+        await loop.create_datagram_endpoint(lambda: self._rtp, sock=rtp)
+        await loop.create_datagram_endpoint(lambda: self._rtcp, sock=rtcp)
+
+    @property
+    def transport_header(self) -> str:
+        client, server = self._wanted.ports, self._ports
+        return f"RTP/AVP/UDP;unicast;client_port={client[0]}-{client[1]};server_port={server[0]}-{server[1]}"
+
+    def send(self, packets: Sequence[bytes]) -> None:
+        for packet in packets:
+            self._rtp.send(packet)
+
+    def send_rtcp(self, data: bytes) -> None:
+        self._rtcp.send(data)
+
+    async def ready(self) -> None:
+        """Datagrams never wait."""
+
+    def close(self) -> None:
+        self._rtp.close()
+        self._rtcp.close()
+
+    def _arrived(self, data: bytes) -> None:
+        self.refused_at = None
+        self._heard(data)
+
+    def _refused(self) -> None:
+        if self.refused_at is None:
+            self.refused_at = self._clock.monotonic()
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    """One socket. Players also send empty packets to our RTP port to open their NAT; those mean nothing."""
+
+    def __init__(
+        self, *, arrived: Callable[[bytes], None] | None = None, refused: Callable[[], None] | None = None
+    ) -> None:
+        self._handle_data = arrived
+        self._handle_refusal = refused
+        self._transport: asyncio.DatagramTransport | None = None
+        self._full = False
+
+    def send(self, data: bytes) -> None:
+        """Sends, or drops while the kernel takes no more: asyncio would queue without bound."""
+        if self._transport is not None and not self._transport.is_closing() and not self._full:
+            self._transport.sendto(data)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # No isinstance here: until Python 3.12 asyncio's own transport is no DatagramTransport.
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+
+    def datagram_received(self, data: bytes, address: object) -> None:
+        if self._handle_data is not None:
+            self._handle_data(data)
+
+    def error_received(self, error: Exception) -> None:
+        if self._handle_refusal is not None and isinstance(error, ConnectionRefusedError):
+            self._handle_refusal()
+
+
+def _port_pair(connection: socket.socket, ports: tuple[int, int]) -> tuple[socket.socket, socket.socket]:
+    """Two UDP sockets on an even port and the next one, connected to the peer of this connection at these ports."""
+    local, peer = connection.getsockname(), connection.getpeername()
+    error: OSError | None = None
+    for _ in range(PORT_TRIES):
+        opened: list[socket.socket] = []
+        try:
+            first = _bound(connection.family, local, 0, opened)
+            port = first.getsockname()[1]
+            # Binding to a port of its own choice, the kernel gives odd ones as often as even ones.
+            neighbour = _bound(connection.family, local, port ^ 1, opened)
+            rtp, rtcp = (first, neighbour) if port % 2 == 0 else (neighbour, first)
+            for one, remote in ((rtp, ports[0]), (rtcp, ports[1])):
+                one.connect((peer[0], remote, *peer[2:]))
+        except OSError as failure:
+            error = failure
+            for one in opened:
+                one.close()
+        else:
+            return rtp, rtcp
+    assert error is not None
+    raise error
+
+
+def _bound(family: int, local: tuple[str, int], port: int, opened: list[socket.socket]) -> socket.socket:
+    one = socket.socket(family, socket.SOCK_DGRAM)
+    opened.append(one)
+    one.setblocking(False)
+    one.bind((local[0], port, *local[2:]))
+    return one

@@ -1,0 +1,161 @@
+"""One player: from SETUP to TEARDOWN, at most one at a time on a connection.
+
+    ready --PLAY--> playing --PAUSE--> ready
+
+While it plays, one task carries packets from the stream's reader to the delivery. The connection owns the session and
+ends it; a session never outlives its connection, so nothing is left behind by a player that vanishes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from faceanond.clock import Clock
+from faceanond.publish import rtp
+from faceanond.publish.packet import EncodedPacket
+from faceanond.publish.rtp import Packetiser, RtcpError
+from faceanond.publish.rtsp.delivery import Delivery
+from faceanond.publish.stream import Reader, Stream, StreamClosedError
+
+T = TypeVar("T")
+
+TIMEOUT = 60
+"""Seconds without a sign of life; announced to the player, which sends one in half that time."""
+FIRST_PICTURE = 2.0
+"""Seconds that DESCRIBE and PLAY wait for the encoder's first output: the keyframe spacing and some frames."""
+REFUSED = 10.0
+"""Seconds for a player whose machine answers that its port is closed: it was killed."""
+REPORT_INTERVAL = 5.0
+"""Seconds between sender reports (RFC 3550, 6.2)."""
+PROTOCOL = "rtsp"
+"""How its viewers are counted."""
+
+
+async def within(clock: Clock, seconds: float, work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` gives if it does so in time and its stream stays open; else None, with `work` cancelled."""
+
+    async def attempt() -> T | None:
+        try:
+            return await work
+        except StreamClosedError:
+            return None
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(attempt(), name="within")
+        timer = tasks.create_task(clock.sleep(seconds), name="within: deadline")
+        await asyncio.wait((task, timer), return_when=asyncio.FIRST_COMPLETED)
+        task.cancel()
+        timer.cancel()
+    return None if task.cancelled() else task.result()
+
+
+class Session:
+    """A player that has been set up. `end` must be called."""
+
+    def __init__(self, stream: Stream, *, clock: Clock) -> None:
+        self.id = secrets.token_hex(8)
+        self.stream = stream
+        self.packetiser = Packetiser(
+            ssrc=secrets.randbits(32), sequence=secrets.randbits(16), offset=secrets.randbits(32)
+        )
+        self._clock = clock
+        self._delivery: Delivery | None = None
+        self._reader: Reader | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._heard = clock.monotonic()
+        self._reported = -REPORT_INTERVAL
+
+    @property
+    def playing(self) -> bool:
+        return self._reader is not None
+
+    @property
+    def delivery(self) -> Delivery:
+        assert self._delivery is not None, "a session is used only after SETUP"
+        return self._delivery
+
+    def set_up(self, delivery: Delivery) -> None:
+        """Takes the way out; a second SETUP replaces the first."""
+        if self._delivery is not None:
+            self._delivery.close()
+        self._delivery = delivery
+
+    def touch(self) -> None:
+        """A sign of life: a request, or RTCP."""
+        self._heard = self._clock.monotonic()
+
+    def rtcp(self, data: bytes) -> None:
+        """What the player says over RTCP; nonsense is no sign of life."""
+        try:
+            rtp.parse_rtcp(data)
+        except RtcpError:
+            return
+        self.touch()
+
+    def overdue(self) -> str | None:
+        """Why the player must be gone; None while it need not be.
+
+        Over TCP a player that reads is alive, whatever it says: many never send anything. The connection notices one
+        that does not read.
+        """
+        silent = self._clock.monotonic() - self._heard
+        if self._delivery is None or (self.playing and self._delivery.name == "tcp"):
+            return None
+        if self._delivery.refused_at is not None and silent >= REFUSED:
+            return "its port is closed"
+        return "no sign of life" if silent >= TIMEOUT else None
+
+    async def cue(self) -> EncodedPacket | None:
+        """Subscribes and waits a moment for the first packet; None when it does not come. Raises StreamClosedError."""
+        self._reader = self.stream.subscribe(PROTOCOL)
+        return await within(self._clock, FIRST_PICTURE, self._reader.get())
+
+    def start(self, first: EncodedPacket | None, tasks: asyncio.TaskGroup) -> None:
+        """Starts to send, `first` before what the reader holds."""
+        assert self._reader is not None
+        self._reported = -REPORT_INTERVAL
+        self._pump = tasks.create_task(self._carry(self._reader, first), name=f"rtsp play:{self.stream.camera}")
+
+    async def pause(self) -> None:
+        """Stops sending; the numbering goes on when it plays again."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.wait([self._pump])
+            self._pump = None
+
+    def end(self) -> None:
+        """Says goodbye and frees everything; safe twice."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        if self._delivery is not None:
+            if self.packetiser.packets:
+                self._delivery.send_rtcp(rtp.goodbye(self.packetiser, cname=self.stream.camera))
+            self._delivery.close()
+            self._delivery = None
+
+    async def _carry(self, reader: Reader, packet: EncodedPacket | None) -> None:
+        """Raises StreamClosedError when the camera was taken away, ConnectionError when the player is gone."""
+        while True:
+            if packet is None:
+                packet = await reader.get()
+            self.delivery.send(self.packetiser.pack(packet))
+            self._report(packet)
+            packet = None
+            await self.delivery.ready()
+
+    def _report(self, packet: EncodedPacket) -> None:
+        now = self._clock.monotonic()
+        if now - self._reported < REPORT_INTERVAL:
+            return
+        self._reported = now
+        captured = self._clock.wall() - (now - packet.captured)
+        self.delivery.send_rtcp(
+            rtp.sender_report(self.packetiser, timestamp=packet.timestamp, unix=captured, cname=self.stream.camera)
+        )
