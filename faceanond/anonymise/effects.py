@@ -111,10 +111,11 @@ _GREY = _Patches(
 )
 
 
-def _coarsest_first(region: tuple[Stencil, Effect]) -> tuple[bool, int, float, int, int]:
-    """Solid, then falling cell size; the rest makes the order one and the same, whatever order the regions came in."""
+def _coarsest_first(region: tuple[Stencil, Effect]) -> tuple[object, ...]:
+    """Solid, then falling cell size. The rest makes the order one and the same, whatever order the regions came in:
+    what a region shows depends on its bounds, its cells and its blur alone."""
     stencil, effect = region
-    return effect.cell > 0, -effect.cell, -effect.sigma, stencil.top, stencil.left
+    return effect.cell > 0, -effect.cell, -effect.sigma, stencil.top, stencil.left, stencil.bottom, stencil.right
 
 
 def _patches(planes: Planes, stencil: Stencil, effect: Effect) -> _Patches:
