@@ -6,7 +6,6 @@ The commands import what they need when they run: `faceanond check` must not wai
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -146,20 +145,14 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _anonymise(arguments: argparse.Namespace) -> int:
     from faceanond.config.load import load, parse
-    from faceanond.daemon.file_job import anonymise_file
+    from faceanond.daemon.file_job import run_file_job
 
     if arguments.config is not None:
         config = load(arguments.config, arguments.overrides)
     else:
         config = parse("", "defaults", arguments.overrides)
-    return asyncio.run(
-        anonymise_file(
-            arguments.input,
-            arguments.output,
-            config,
-            report=arguments.report,
-            keep_audio=arguments.keep_audio,
-        )
+    return run_file_job(
+        arguments.input, arguments.output, config, report=arguments.report, keep_audio=arguments.keep_audio
     )
 
 

@@ -13,44 +13,53 @@ from faceanond.redact import redact
 from faceanond.status import CameraState, CameraStatus
 
 
-class RunningCamera:
-    """One camera's view for the web."""
+class CameraView:
+    """One camera's view for the web: there from the start, with pictures as soon as its pipeline runs."""
 
-    def __init__(self, pipeline: CameraPipeline, executor: Executor) -> None:
+    def __init__(self, name: str, settings: Camera) -> None:
+        state = CameraState.CONNECTING if settings.enabled else CameraState.DISABLED
+        self._before = CameraStatus(name=name, state=state, source=redact(str(settings.source)))
+        self._pipeline: CameraPipeline | None = None
+        self._snapshots: Snapshots | None = None
+
+    def start(self, pipeline: CameraPipeline, executor: Executor) -> None:
+        """The pipeline exists now; snapshots are made in the executor."""
         self._pipeline = pipeline
         self._snapshots = Snapshots(executor)
 
+    @property
+    def stream(self) -> Stream | None:
+        """The published stream; None before the start, and for a disabled camera for ever."""
+        return None if self._pipeline is None else self._pipeline.stream
+
     def status(self) -> CameraStatus:
-        return self._pipeline.status()
+        return self._before if self._pipeline is None else self._pipeline.status()
 
     async def snapshot(self) -> bytes | None:
         """The last published frame as JPEG; None before the first."""
-        frame = self._pipeline.last_sealed
-        return None if frame is None else await self._snapshots.of(frame)
+        if self._pipeline is None or self._snapshots is None or self._pipeline.last_sealed is None:
+            return None
+        return await self._snapshots.of(self._pipeline.last_sealed)
 
 
-class RunningFleet:
-    """All cameras by name, the disabled ones included in the listing."""
+class Fleet:
+    """All configured cameras by name, in the order of the file."""
 
-    def __init__(
-        self, cameras: Mapping[str, Camera], pipelines: Mapping[str, CameraPipeline], executor: Executor
-    ) -> None:
-        self._pipelines = pipelines
-        self._views = {name: RunningCamera(pipeline, executor) for name, pipeline in pipelines.items()}
-        self._disabled = [
-            CameraStatus(name=name, state=CameraState.DISABLED, source=redact(str(camera.source)))
-            for name, camera in cameras.items()
-            if not camera.enabled
-        ]
+    def __init__(self, cameras: Mapping[str, Camera]) -> None:
+        self._views = {name: CameraView(name, settings) for name, settings in cameras.items()}
+
+    def start(self, pipelines: Mapping[str, CameraPipeline], executor: Executor) -> None:
+        """Lets the views see their pipelines."""
+        for name, pipeline in pipelines.items():
+            self._views[name].start(pipeline, executor)
 
     def cameras(self) -> list[CameraStatus]:
-        """Every camera, in the order of the file, the disabled ones last."""
-        return [pipeline.status() for pipeline in self._pipelines.values()] + self._disabled
+        return [view.status() for view in self._views.values()]
 
-    def camera(self, name: str) -> RunningCamera | None:
+    def camera(self, name: str) -> CameraView | None:
         return self._views.get(name)
 
     def stream(self, name: str) -> Stream | None:
-        """The camera's published stream; None when there is no such camera."""
-        pipeline = self._pipelines.get(name)
-        return None if pipeline is None else pipeline.stream
+        """The camera's published stream; None when there is none (now)."""
+        view = self._views.get(name)
+        return None if view is None else view.stream

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 
 import cv2
 import structlog
@@ -21,9 +24,22 @@ log = structlog.get_logger(__name__)
 def run_daemon(config: Config, *, duration: float | None = None, announce: bool = False) -> int:
     """Runs until a signal, `duration` seconds, or a failure that the whole process must end for."""
     prepare_process()
-    set_up_logging(config.log, secret_values(config))
+    with set_up_logging(config.log, secret_values(config)):
+        code = _run(App(config, clock=SystemClock(), announce=announce), duration)
+    _leave_hanging_threads(code)
+    return code
+
+
+def prepare_process() -> None:
+    """Settings that concern the whole process and must precede its threads."""
+    keep_big_buffers()
+    # Each camera already has a thread of its own; OpenCV's pool would only fight over the cores.
+    cv2.setNumThreads(1)
+
+
+def _run(app: App, duration: float | None) -> ExitCode:
     try:
-        asyncio.run(App(config, clock=SystemClock()).run(duration=duration, announce=announce))
+        asyncio.run(app.run(duration=duration))
     except BaseExceptionGroup as group:
         expected, defects = group.split(FaceanondError)
         if defects is not None:
@@ -34,16 +50,15 @@ def run_daemon(config: Config, *, duration: float | None = None, announce: bool 
     return ExitCode.OK
 
 
-def prepare_process() -> None:
-    """Settings that concern the whole process and must precede its threads."""
-    keep_big_buffers()
-    # Each camera already has a thread of its own; OpenCV's pool would only fight over the cores.
-    cv2.setNumThreads(1)
-
-
 def _tell(error: FaceanondError) -> ExitCode:
     log.error("stopped by an error", error=str(error))
     return error.exit_code
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What to tell of a group: the gravest error that has an exit code, else the group itself (a defect)."""
+    expected, defects = group.split(FaceanondError)
+    return group if defects is not None else max(_leaves(expected), key=lambda error: error.exit_code)
 
 
 def _leaves(group: BaseExceptionGroup[FaceanondError] | None) -> list[FaceanondError]:
@@ -52,3 +67,14 @@ def _leaves(group: BaseExceptionGroup[FaceanondError] | None) -> list[FaceanondE
     for error in group.exceptions if group is not None else ():
         found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
+
+
+def _leave_hanging_threads(code: ExitCode) -> None:
+    """A sealing thread that hangs in a library would keep the interpreter from ending for ever."""
+    hanging = [
+        thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()
+    ]
+    if hanging:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 import av
 
 from faceanond import __version__
-from faceanond.detect.session import describe_runtime
+from faceanond.detect.session import available_provider, runtime_version
 
 _PACKAGES = ("aiortc", "av", "numpy", "opencv-python-headless", "mtcnn")
 
@@ -22,7 +22,7 @@ def version_lines() -> list[str]:
     """One line per component: name and version."""
     lines = [f"faceanond {__version__}", f"python {platform.python_version()} ({platform.machine()})"]
     lines.append(f"ffmpeg {ffmpeg_version()}")
-    lines += [f"onnxruntime {line}" for line in describe_runtime()]
+    lines.append(f"onnxruntime {runtime_version()} (provider in use: {available_provider()})")
     for name in _PACKAGES:
         try:
             lines.append(f"{name} {version(name)}")

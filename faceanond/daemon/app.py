@@ -1,0 +1,184 @@
+"""The daemon: the only place where objects are built, and the order in which they start and end.
+
+Listeners open first, so that a port in use is told at once. Then the detector warms up, then the cameras start; only
+then is the daemon ready. It ends the other way round: not ready, cameras, detector, viewers, listeners.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from functools import partial
+
+import structlog
+
+from faceanond import __version__
+from faceanond.anonymise.anonymiser import Anonymiser
+from faceanond.clock import Clock
+from faceanond.config.model import Config
+from faceanond.daemon.detector import opened_detector
+from faceanond.daemon.fleet import Fleet
+from faceanond.daemon.notify import Notifier, feed_watchdog
+from faceanond.daemon.signals import stop_on_signals
+from faceanond.daemon.supervisor import Supervisor
+from faceanond.daemon.version import ffmpeg_version
+from faceanond.detect.protocol import Detector
+from faceanond.errors import ExitCode
+from faceanond.inference.batcher import Batcher
+from faceanond.observe.health import Health
+from faceanond.observe.logging import log_loop_errors
+from faceanond.observe.metrics import Metrics
+from faceanond.pipeline.camera import CameraPipeline
+from faceanond.pipeline.selftest import CAMERA, anonymiser_hides, detector_answers
+from faceanond.publish.rtsp.server import RtspServer
+from faceanond.publish.webrtc.service import WhepService
+from faceanond.status import InferenceStatus
+from faceanond.web.app import build
+from faceanond.web.server import serving
+
+log = structlog.get_logger(__name__)
+
+STOP_WITHIN = 5.0
+"""Seconds for an orderly end, after which the process ends as it is. systemd's own patience is longer."""
+SILENCE = 20.0
+"""Seconds without a sign of life of a vital part, after which the watchdog is no longer fed: a slow machine under full
+load needs two or three."""
+PROBE_EVERY = 2.0
+"""Seconds between two self-tests of detector and anonymiser: they cost a few milliseconds each."""
+
+
+class App:
+    """One run of the daemon. `announce` prints where to look, for a person at a terminal."""
+
+    def __init__(self, config: Config, *, clock: Clock, announce: bool = False) -> None:
+        self._config = config
+        self._clock = clock
+        self._announce = announce
+        self._fleet = Fleet(config.cameras)
+        self._health = Health(clock)
+        self._listening = self._health.condition("listening")
+        self._running = self._health.condition("running")
+        self._inference: Batcher | None = None
+
+    async def run(self, *, duration: float | None = None) -> None:
+        """Runs until a signal or for `duration` seconds. Raises what the whole process must end for (in a group)."""
+        log_loop_errors(asyncio.get_running_loop())
+        stop = asyncio.Event()
+        with (
+            ExitStack() as ending,
+            stop_on_signals(stop),
+            Notifier.from_environment() as notifier,
+            ThreadPoolExecutor(2, "pages") as pages,
+        ):
+            async with AsyncExitStack() as stack:
+                await self._listen(stack, pages)
+                detector = await stack.enter_async_context(opened_detector(self._config.detector))
+                async with self._serving(detector, pages):
+                    notifier.ready(f"detecting on {detector.provider}")
+                    watchdog = feed_watchdog(notifier, lambda: self._health.alive()[0], self._clock)
+                    await _until(stop, duration, watchdog)
+                    ending.enter_context(_deadline())
+                    notifier.stopping()
+        log.info("stopped")
+
+    async def _listen(self, stack: AsyncExitStack, pages: Executor) -> None:
+        """Opens every listener; each is closed by the stack."""
+        config, clock, find = self._config, self._clock, self._fleet.stream
+        metrics = Metrics(
+            self._fleet.cameras, self._statistics, version=__version__, ffmpeg=ffmpeg_version(), executor=pages
+        )
+        whep = await stack.enter_async_context(WhepService(find, config.webrtc, clock=clock))
+        rtsp = RtspServer(find, config.rtsp, clock=clock) if config.rtsp.enabled else None
+        if rtsp is not None:
+            await stack.enter_async_context(rtsp)
+        page = build(self._fleet, whep, self._health, metrics.scrape, config.http, clock=clock)
+        host, port = await stack.enter_async_context(serving(page, config.http))
+        self._listening.set()
+        if self._announce:
+            _announce(config, (host, port), rtsp.port if rtsp is not None else None)
+
+    @asynccontextmanager
+    async def _serving(self, detector: Detector, pages: Executor) -> AsyncIterator[None]:
+        """The time from the cameras' start to their end. Left by an exception when a vital part fails."""
+        config, clock, health = self._config, self._clock, self._health
+        settings = config.detector
+        batcher = self._inference = Batcher(
+            detector, max_batch=settings.max_batch, timeout=settings.timeout, clock=clock
+        )
+        pipelines = {
+            name: CameraPipeline(name, camera, detector=batcher, clock=clock)
+            for name, camera in config.cameras.items()
+            if camera.enabled
+        }
+        self._fleet.start(pipelines, pages)
+        async with asyncio.TaskGroup() as tasks:
+            inference = tasks.create_task(batcher.run(), name="inference")
+            # Before any camera: a detector that cannot find a known face must not be believed when it finds none.
+            await detector_answers(batcher)
+            cameras = tasks.create_task(Supervisor(pipelines, clock=clock).run(), name="cameras")
+            pulses = [
+                tasks.create_task(pulse, name="pulse")
+                for pulse in (
+                    health.pulse_loop(limit=SILENCE),
+                    health.pulse("detector", partial(detector_answers, batcher), limit=SILENCE, step=PROBE_EVERY),
+                    health.pulse("anonymiser", self._hides(pages), limit=SILENCE, step=PROBE_EVERY),
+                )
+            ]
+            self._running.set()
+            log.info("started", version=__version__, cameras=len(pipelines), provider=detector.provider)
+            try:
+                yield
+            finally:
+                self._running.set(False)
+                for task in (*pulses, cameras, inference):
+                    task.cancel()
+                    await asyncio.wait([task])
+                for pipeline in pipelines.values():
+                    await pipeline.close()
+
+    def _hides(self, pages: Executor) -> Callable[[], Awaitable[None]]:
+        anonymiser = Anonymiser(CAMERA, self._config.anonymise, clock=self._clock)
+        return partial(anonymiser_hides, anonymiser, pages)
+
+    def _statistics(self) -> InferenceStatus | None:
+        return None if self._inference is None else self._inference.statistics()
+
+
+async def _until(stop: asyncio.Event, duration: float | None, meanwhile: Coroutine[None, None, None]) -> None:
+    """Waits for the stop, or for so many seconds; the other work is cancelled then."""
+    async with asyncio.TaskGroup() as tasks:
+        other = tasks.create_task(meanwhile, name="watchdog")
+        try:
+            async with asyncio.timeout(duration):
+                await stop.wait()
+        except TimeoutError:
+            log.info("stopping", reason="the duration is over")
+        other.cancel()
+
+
+@contextmanager
+def _deadline() -> Iterator[None]:
+    """Ends the process from a thread of its own when leaving takes too long: a loop that hangs cannot do it."""
+    timer = threading.Timer(STOP_WITHIN, _give_up)
+    timer.name, timer.daemon = "deadline", True
+    timer.start()
+    yield
+    timer.cancel()
+
+
+def _give_up() -> None:
+    log.critical("ended without order: stopping took too long", seconds=STOP_WITHIN)
+    os._exit(ExitCode.FAILED)
+
+
+def _announce(config: Config, http: tuple[str, int], rtsp_port: int | None) -> None:
+    host = f"[{http[0]}]" if ":" in http[0] else http[0]
+    print(f"\n  Watch:    http://{host}:{http[1]}/", flush=True)
+    if rtsp_port is not None:
+        for name in config.cameras:
+            print(f"  RTSP:     rtsp://{host}:{rtsp_port}/{name}", flush=True)
+    print(f"  Metrics:  http://{host}:{http[1]}/metrics\n  End:      Ctrl-C\n", flush=True)
