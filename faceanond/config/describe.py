@@ -118,7 +118,7 @@ def words(what: Slot) -> str:
     if (kind := _kind(what)) is not None:
         phrase = _TYPES[kind] + ("," if _bounds(what) else "")
     elif what.choices:
-        phrase = "one of " + ", ".join(f'"{choice}"' for choice in what.choices)
+        phrase = ("one of " if len(what.choices) > 1 else "") + ", ".join(f'"{choice}"' for choice in what.choices)
     elif what.model is not None:
         phrase = "a table"
     elif get_origin(what.annotation) is dict:
@@ -157,7 +157,10 @@ def _kind(what: Slot) -> object | None:
 def _list(arguments: tuple[object, ...]) -> str:
     if Ellipsis not in arguments:
         return "a point [x, y]"
-    inner = words(_bare(arguments[0]))
+    element = _bare(arguments[0])
+    inner = words(element)
+    if element.choices:
+        return f"a list of {inner.removeprefix('one of ')}"
     return f"a list of {_PLURALS[inner]}" if inner in _PLURALS else f"a list, each {inner}"
 
 

@@ -17,13 +17,16 @@ Path = tuple[str | int, ...]
 """A key's place in the document: names, and indexes into arrays. `()` is the document itself."""
 
 DEEPEST = 60
-"""Levels of arrays and inline tables that are followed; what lies deeper gets the line of its parent."""
+"""Levels of arrays and tables within each other that a configuration may have: ten times what it needs."""
+
+LONGEST_KEY = 1000
+"""Parts of one dotted key that are followed: reading takes time with the square of them."""
 
 _LONG_STRING = r'"""(?:\\.|[^\\])*?"{3,5}|' r"'''.*?'{3,5}"
 _SHORT_STRING = r'"(?:\\.|[^"\\\n])*"|' r"'[^'\n]*'"
 _TOKEN = re.compile(
     rf"""(?P<string>{_LONG_STRING}) | (?P<endless>\"\"\".* | '''.*) | {_SHORT_STRING} | \#[^\n]* | (?P<open>[\[{{])
-    | (?P<close>[\]}}]) | (?P<newline>\n) | [^"'\#\[\]{{}}\n]+ | .""",
+    | (?P<close>[\]}}]) | (?P<newline>\n) | [^"'\#\[\]{{}}\n]+ | (?P<quote>.)""",
     re.DOTALL | re.VERBOSE,
 )
 _KEY_PART = re.compile(r"""[ \t]*("(?:\\.|[^"\\\n])*"|'[^'\n]*'|[^\s.=\[\]{},#"']+)[ \t]*""")
@@ -97,6 +100,17 @@ def parse_key(text: str) -> tuple[tuple[str, ...], int] | None:
         return None
 
 
+def nested_too_deep(value: object) -> bool:
+    """Whether there are more than `DEEPEST` levels in it; does not recurse, as those who use the value will."""
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        below = [item for item in level if isinstance(item, (dict, list))]
+        level = [child for item in below for child in (item.values() if isinstance(item, dict) else item)]
+        if not level:
+            return False
+    return True
+
+
 def dotted(path: Path) -> str:
     """The path as people write it: `cameras.yard.zones[0]`, with quotes where TOML needs them."""
     shown = ""
@@ -128,6 +142,8 @@ def _key(text: str, pos: int) -> tuple[tuple[str, ...], int]:
             except ValueError:
                 raise _LostError from None
         parts.append(part)
+        if len(parts) > LONGEST_KEY:
+            raise _LostError
         pos = match.end()
         if text[pos : pos + 1] != ".":
             return tuple(parts), pos
@@ -156,6 +172,7 @@ def _end_of_line(text: str, pos: int) -> int:
 def _end_of_pair(text: str, pos: int) -> tuple[int, bool]:
     """The offset behind the statement, and whether everything opened in it was closed."""
     opened: list[str] = []
+    closed = True
     while (token := _TOKEN.match(text, pos)) is not None:
         if token["open"]:
             opened.append(token["open"])
@@ -166,8 +183,11 @@ def _end_of_pair(text: str, pos: int) -> tuple[int, bool]:
             break
         elif token["endless"]:
             return len(text), False
+        elif token["quote"]:
+            # A string that does not end on its line.
+            closed = False
         pos = token.end()
-    return pos, not opened
+    return pos, closed and not opened
 
 
 class _Scanner:

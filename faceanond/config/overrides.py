@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from faceanond.config.describe import names, slot
-from faceanond.config.lines import Path, dotted, parse_key
+from faceanond.config.lines import Path, dotted, nested_too_deep, parse_key
 from faceanond.config.model import DetectOptions
 
 _ALIASES = {
@@ -47,6 +47,8 @@ def read(text: str, number: int = 0) -> Override:
         raise OverrideError("the value is not UTF-8 text")
     declared = slot(path)
     value = _value(given)
+    if nested_too_deep(value):
+        raise OverrideError("too many lists and tables within each other")
     if declared is not None and declared.text and not isinstance(value, str):
         # A password of digits is text, whatever else it looks like.
         value = given.strip()

@@ -49,9 +49,12 @@ class Places:
             if path[: len(override.path)] == override.path:
                 return self.override(override.number, override.place)
         written = self._renamed.get(path, path)
-        if written not in self._document.lines:
-            # A table that only an override has brought into being.
+        for length in range(len(written), 0, -1):
+            around = written[:length]
+            if around in self._document.lines:
+                break
             for override in self._overrides:
-                if path and override.path[: len(path)] == path:
+                if override.path[:length] == around:
+                    # A table that only an override has brought into being.
                     return self.override(override.number, override.place)
         return self.line(self._document.line(written))

@@ -11,12 +11,13 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from faceanond.config.lines import Document, Path, Statement, dotted, scan
+from faceanond.config.lines import Document, Path, Statement, dotted, nested_too_deep, scan
 
 MOST_MISTAKES = 50
 """Syntax errors told in one run: after so many it is not a TOML file at all."""
 
 _UNREADABLE = "faceanond-unreadable-table-"
+_TOO_DEEP = "too many lists and tables within each other"
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -58,7 +59,12 @@ def read(text: str) -> Reading:
             if statement.header:
                 lines[statement.first - 1] = f"[{_UNREADABLE}{statement.first}]"
         else:
-            kept = {key: value for key, value in data.items() if not key.startswith(_UNREADABLE)}
+            kept: dict[str, object] = {}
+            for key, value in data.items():
+                if nested_too_deep(value):
+                    mistakes.append(Mistake(document.line((key,)), (key,), _TOO_DEEP))
+                elif not key.startswith(_UNREADABLE):
+                    kept[key] = value
             return Reading(kept, document, tuple(mistakes))
     return Reading({}, document, tuple(mistakes))
 
@@ -86,9 +92,7 @@ def _locate(
         return statement, Mistake(statement.first if whole else line, statement.path or (), said)
     for statement in left:
         if _beyond_limits(text[statement.start : statement.end]):
-            what = (
-                "too many brackets within brackets" if isinstance(error, RecursionError) else "the value is too large"
-            )
+            what = _TOO_DEEP if isinstance(error, RecursionError) else "the value is too large"
             return statement, Mistake(statement.first, statement.path or (), what)
     return None, Mistake(1, (), "not readable as TOML")
 
@@ -109,6 +113,8 @@ def _duplicate(error: str, statement: Statement, document: Document) -> str | No
     if not error.startswith(("Cannot declare", "Cannot overwrite", "Cannot redefine", "Cannot mutate", "Duplicate")):
         return None
     path = statement.path
+    while path and isinstance(path[-1], int):  # the next element of an array of tables
+        path = path[:-1]
     if path is None:
         return "this is defined twice"
     if error.startswith("Duplicate inline"):
@@ -156,7 +162,7 @@ def _expected(message: str, source: str, column: int) -> str:
     """What should have been there, in the words of somebody who edits the file."""
     rest = source[max(column, 0) :]
     words = _EXPECTED.get(message, "expected valid TOML")
-    if message.startswith(("Illegal character '\\n'", 'Expected "\'"')):
+    if message.startswith(("Illegal character '\\n'", "Found invalid character '\\n'", 'Expected "\'"')):
         words = "expected a closing quotation mark before the end of the line"
     elif message.startswith(("Illegal character", "Found invalid character")):
         words = "a control character that TOML does not allow; delete it"
