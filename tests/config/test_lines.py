@@ -7,20 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faceanond.config.lines import DEEPEST, Path, dotted, nested_too_deep, parse_key, scan, split
-from tests.config.toml_writer import Writer, walk
+from faceanond.config.syntax import read
+from tests.config.toml_writer import RANDOM, Writer, walk
 
 
+@RANDOM
 @given(st.data())
 def test_every_key_of_a_random_document_is_found_on_its_line(data: st.DataObject) -> None:
     writer = Writer(data)
     expected = writer.document()
     assert tomllib.loads(writer.text) == expected
+    assert read(writer.text).mistakes == ()
     document = scan(writer.text)
     assert walk(expected) <= document.lines.keys()
     assert {path: document.lines[path] for path in writer.lines} == writer.lines
     assert all(statement.closed for statement in document.statements)
 
 
+@RANDOM
 @given(st.text(st.sampled_from("ab=.[]{}\"'#\\\n, 1é\r\t"), max_size=60))
 def test_any_text_can_be_scanned_and_statements_cover_all_that_is_no_comment(text: str) -> None:
     document = scan(text)

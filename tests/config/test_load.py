@@ -10,6 +10,7 @@ from faceanond.config import load as loading
 from faceanond.config.load import load, parse
 from faceanond.config.model import Config
 from faceanond.errors import ConfigError, ExitCode
+from tests.config.toml_writer import RANDOM
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = (ROOT / "config.toml").read_text(encoding="utf-8")
@@ -295,11 +296,13 @@ def attempt(text: str, *overrides: str) -> None:
         assert "\n" not in str(problem)
 
 
+@RANDOM
 @given(st.lists(LINES, max_size=12).map("\n".join))
 def test_random_keys_with_random_values_raise_nothing_but_configuration_errors(text: str) -> None:
     attempt(text)
 
 
+@RANDOM
 @given(st.text(max_size=80))
 @example("\ud800")
 @example("a = '\ud800'")
@@ -312,11 +315,13 @@ def test_random_text_raises_nothing_but_configuration_errors(text: str) -> None:
     attempt(text)
 
 
+@RANDOM
 @given(st.integers(0, len(SHIPPED)), st.integers(0, 40), st.text(st.sampled_from("[]{}='\"\n#.ax1"), max_size=6))
 def test_a_damaged_file_raises_nothing_but_configuration_errors(start: int, length: int, inserted: str) -> None:
     attempt(SHIPPED[:start] + inserted + SHIPPED[start + length :])
 
 
+@RANDOM
 @given(
     st.sampled_from(["", "a", "detector", "cameras.a", "cameras", "webrtc.ice_servers"]), st.sampled_from(KEYS), VALUES
 )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from faceanond.config.lines import dotted
 from faceanond.config.syntax import MOST_MISTAKES, read
-from tests.config.toml_writer import Writer
+from tests.config.toml_writer import RANDOM
 
 
 def told(text: str) -> list[tuple[int, str, str]]:
@@ -96,15 +96,7 @@ def test_messages_do_not_repeat_values() -> None:
         assert "hunter2" not in str(told(text))
 
 
-@given(st.data())
-def test_a_valid_document_is_read_as_tomllib_reads_it(data: st.DataObject) -> None:
-    writer = Writer(data)
-    writer.document()
-    reading = read(writer.text)
-    assert reading.mistakes == ()
-    assert reading.data == tomllib.loads(writer.text)
-
-
+@RANDOM
 @given(st.text(st.sampled_from("ab=.[]{}\"'#\\\n, 1é\r\t\x00"), max_size=60))
 def test_any_text_can_be_read_and_is_refused_when_tomllib_refuses_it(text: str) -> None:
     reading = read(text)

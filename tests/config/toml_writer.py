@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from faceanond.config.lines import Path
+
+RANDOM = settings(deadline=None, max_examples=50)
+"""No deadline: how fast the machine is at the moment is not what is tested."""
 
 KEYS = st.one_of(
     st.from_regex(r"[A-Za-z0-9_-]{1,6}", fullmatch=True),
