@@ -19,12 +19,18 @@ from faceanond.status import CameraState, CameraStatus, InferenceStatus
 
 PREFIX = "faceanond_"
 
-DROPS = (("mailbox", "newer"), ("encode", "failed"), ("viewer", "slow"))
-"""Every (stage, reason) for which a frame is dropped today."""
+DROPS = (("capture", "max_fps"), ("mailbox", "newer"), ("encode", "failed"), ("viewer", "slow"))
+"""Every (stage, reason) for which a picture, or a viewer's packet, is dropped."""
 PROTOCOLS = ("webrtc", "rtsp")
 """Every way to watch."""
-FAIL_CLOSED = ("late", "no_signal", "gap", "corrupt", "timeout", "detector", "effect")
-"""Why a whole picture is concealed, as far as it is known here; a reason that is not listed appears with its first."""
+FAIL_CLOSED = (
+    *("no_signal", "late"),  # pipeline
+    *("gap", "corrupt"),  # capture
+    *("timeout", "superseded", "overload", "stopped"),  # inference
+    *("detector_failed", "device_lost", "nan", "shape", "closed"),  # detector
+    *("wrong_frame", "bad_boxes", "too_many_faces", "effect_failed"),  # anonymiser
+)
+"""Why a whole picture is concealed. A reason that is missing here is exposed all the same, from its first time on."""
 
 S = TypeVar("S")
 K = TypeVar("K", bound=str | tuple[str, str])
@@ -242,7 +248,7 @@ INFERENCE_METRICS: tuple[Metric[InferenceStatus], ...] = (
     Metric(
         "inference_failures_total",
         Kind.COUNTER,
-        "Batches that gave no answer to believe; their pictures were concealed.",
+        "Pictures for which the detector gave no answer to believe; they were concealed.",
         _one(lambda i: i.failures),
     ),
 )

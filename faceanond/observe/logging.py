@@ -118,6 +118,12 @@ class LineHandler(logging.Handler):
                 )
             )
         self._writer.write(line)
+        if record.levelno >= logging.CRITICAL and asyncio._get_running_loop() is None:
+            # The process is about to end, perhaps by os._exit, which waits for no thread.
+            self._writer.flush()
+
+    def flush(self) -> None:
+        self._writer.flush()
 
     def close(self) -> None:
         self._writer.close()

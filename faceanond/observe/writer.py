@@ -25,7 +25,7 @@ class LineWriter:
         self._capacity = capacity
         self._lost = 0
         # SimpleQueue.put takes no Python lock, so it may run inside a signal handler or a destructor.
-        self._lines: SimpleQueue[str | None] = SimpleQueue()
+        self._lines: SimpleQueue[str | threading.Event | None] = SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
@@ -39,6 +39,14 @@ class LineWriter:
         else:
             self._lines.put(line)
 
+    def flush(self, patience: float = PATIENCE) -> bool:
+        """Waits until everything queued so far is written, but not for ever; whether it was."""
+        if self._closed:
+            return True
+        written = threading.Event()
+        self._lines.put(written)
+        return written.wait(patience)
+
     def close(self, patience: float = PATIENCE) -> None:
         """Writes what waits, and ends the thread. Later lines are written directly. Safe twice."""
         if not self._closed:
@@ -48,6 +56,9 @@ class LineWriter:
 
     def _run(self) -> None:
         while (line := self._lines.get()) is not None:
+            if isinstance(line, threading.Event):
+                line.set()
+                continue
             self._put(line)
             if self._lines.empty():
                 self._tell_lost()

@@ -304,3 +304,18 @@ raise RuntimeError("the end")
     assert [line["number"] for line in lines[:-1]] == list(range(1000))
     assert lines[-1]["event"] == "process crashed"
     assert done.returncode == 1
+
+
+def test_the_last_words_are_heard_even_when_the_process_ends_without_order() -> None:
+    script = """
+import os, structlog, threading
+from faceanond.config.model import Log
+from faceanond.observe.logging import set_up_logging
+set_up_logging(Log())
+def give_up():
+    structlog.get_logger("x").critical("ended without order")
+    os._exit(1)
+threading.Timer(0, give_up).start()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert json.loads(done.stderr)["event"] == "ended without order"

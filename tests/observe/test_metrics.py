@@ -14,9 +14,10 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from faceanond.anonymise.policy import Doubt
 from faceanond.errors import SourceFault
 from faceanond.frames import Verdict
-from faceanond.observe.catalogue import Kind, declared
+from faceanond.observe.catalogue import DROPS, FAIL_CLOSED, PROTOCOLS, Kind, declared
 from faceanond.observe.metrics import Metrics
 from faceanond.status import CameraState, CameraStatus, InferenceStatus
 from tests.conftest import need_tool
@@ -197,3 +198,21 @@ def test_the_reference_lists_every_metric_and_no_other() -> None:
     documented = {name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
     assert documented == {name: (kind.value, labels) for name, kind, labels, _ in declared()}
     assert len(rows) == len(documented), "a metric is listed twice"
+
+
+def table(heading: str) -> list[tuple[str, ...]]:
+    """The code words at the beginning of each row of the table after that sentence of the reference."""
+    text = REFERENCE.read_text().split(heading, 1)[1].split("\n\n")[1]
+    return [tuple(re.findall(r"`(\w+)` \|", line)) for line in text.splitlines()[2:]]
+
+
+def test_the_reference_explains_every_reason() -> None:
+    assert table("`faceanond_fail_closed_seconds_total`:") == [(reason,) for reason in FAIL_CLOSED]
+    assert table("`faceanond_frames_dropped_total`:") == list(DROPS)
+    assert table("`verdict`, of every published picture:") == [(verdict.value,) for verdict in Verdict]
+    for name in (*PROTOCOLS, *SourceFault, *CameraState):
+        assert f"`{name}`" in REFERENCE.read_text(), name
+
+
+def test_the_anonymisers_doubts_are_among_the_known_reasons() -> None:
+    assert {doubt.value for doubt in Doubt} <= set(FAIL_CLOSED)

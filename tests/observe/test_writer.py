@@ -74,3 +74,15 @@ def test_closing_does_not_wait_for_ever() -> None:
     writer.close(patience=0.0)
     assert stream.getvalue() == ""
     stream.opened.set()
+
+
+def test_flushing_waits_until_everything_is_written_but_not_for_ever() -> None:
+    stream = Gate()
+    writer = LineWriter(stream, lost=lost)
+    writer.write("first")
+    assert not writer.flush(patience=0.01)
+    stream.opened.set()
+    assert writer.flush()
+    assert stream.getvalue() == "first\n"
+    writer.close()
+    assert writer.flush()
