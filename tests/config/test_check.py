@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from faceanond.config.check import findings, warnings
+from faceanond.config.load import load
+from faceanond.errors import Problem
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "c.toml"
+    path.write_text(text)
+    return path
+
+
+def found(folder: Path, text: str, *overrides: str) -> list[str]:
+    path = written(folder, text)
+    return _without_folder(findings(load(path, overrides), path, overrides), folder)
+
+
+def warned(folder: Path, text: str, *overrides: str) -> list[str]:
+    path = written(folder, text)
+    return _without_folder(warnings(load(path, overrides), path, overrides), folder)
+
+
+def _without_folder(problems: list[Problem], folder: Path) -> list[str]:
+    return [str(problem).replace(f"{folder}/", "") for problem in problems]
+
+
+def test_a_file_that_does_not_exist_is_found_at_its_line(tmp_path: Path) -> None:
+    text = f"[cameras.a]\nsource = 'demo:'\n[cameras.b]\nsource = 'file:{tmp_path}/gone.mp4'"
+    assert found(tmp_path, text) == ["c.toml:4: cameras.b.source: the file gone.mp4 does not exist"]
+
+
+def test_files_and_devices_that_are_something_else_are_found(tmp_path: Path) -> None:
+    text = f"[cameras]\na.source = 'file:{tmp_path}'\nb.source = 'v4l2:{tmp_path}/c.toml'\nc.source = 'v4l2:/dev/none9'"
+    assert [line.split(": ", 2)[2] for line in found(tmp_path, text)] == [
+        f"{tmp_path} is a directory; expected a video file",
+        "c.toml is not a device",
+        "the device /dev/none9 does not exist",
+    ]
+
+
+def test_what_exists_is_not_found_and_disabled_cameras_are_left_out(tmp_path: Path) -> None:
+    text = f"[cameras]\na.source = 'file:{tmp_path}/c.toml'\nb.source = 'v4l2:/dev/null'\n"
+    assert found(tmp_path, text + "c = {source = 'file:gone', enabled = false}") == []
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a/\\u0000b"])
+def test_a_path_that_no_file_can_have_is_found(name: str, tmp_path: Path) -> None:
+    [line] = found(tmp_path, f'cameras.a.source = "file:{name}"')
+    assert "cannot be used" in line or "does not exist" in line
+
+
+def test_a_fleet_without_cameras_is_found(tmp_path: Path) -> None:
+    assert "there are no cameras" in found(tmp_path, "")[0]
+    assert found(tmp_path, "\n[cameras.a]\nsource = 0\nenabled = false") == [
+        "c.toml:2: cameras: every camera is disabled"
+    ]
+
+
+def test_an_override_is_the_place_of_what_it_brought(tmp_path: Path) -> None:
+    assert found(tmp_path, "[cameras.a]\nsource = 'demo:'", "cameras.a.source=file:gone") == [
+        "--set cameras.a.source=...: cameras.a.source: the file gone does not exist"
+    ]
+
+
+def test_the_defaults_carry_no_risk(tmp_path: Path) -> None:
+    assert warned(tmp_path, "[cameras.a]\nsource = 'demo:'") == []
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:80", "[::]:80", ":80", "10.0.0.1:80", "cam.example:80"])
+def test_a_listener_that_others_can_reach_is_a_risk(listen: str, tmp_path: Path) -> None:
+    [line] = warned(tmp_path, f"[http]\nlisten = '{listen}'")
+    assert line.startswith("c.toml:2: http.listen: there is no password")
+    [line] = warned(tmp_path, f"[rtsp]\nlisten = '{listen}'")
+    assert line.startswith("c.toml:2: rtsp.listen: there is no password")
+    assert warned(tmp_path, f"[rtsp]\nlisten = '{listen}'\nenabled = false") == []
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:80", "[::1]:80", "localhost:80", "127.9.9.9:80"])
+def test_a_listener_on_this_machine_alone_is_none(listen: str, tmp_path: Path) -> None:
+    assert warned(tmp_path, f"[http]\nlisten = '{listen}'") == []
+
+
+def test_a_user_name_alone_and_an_unchecked_certificate_are_risks(tmp_path: Path) -> None:
+    text = "[cameras.a]\nsource = 'rtsps://x/'\nusername = 'u'\ntls_verify = false"
+    assert [line.split(": ", 2)[1] for line in warned(tmp_path, text)] == ["cameras.a.username", "cameras.a.tls_verify"]
+
+
+def test_a_file_that_has_gone_since_is_still_named(tmp_path: Path) -> None:
+    path = written(tmp_path, "\n[cameras.a]\nsource = 'file:gone'")
+    config = load(path)
+    path.unlink()
+    assert findings(config, path) == [Problem(f"{path}:1", "cameras.a.source", "the file gone does not exist")]

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import pytest
+
+from faceanond.config.load import parse
+from faceanond.errors import ConfigError
+
+
+def problems(text: str) -> list[tuple[str, str]]:
+    try:
+        parse(text, "c.toml", environ={})
+    except ConfigError as error:
+        return [(f"{problem.place} {problem.key}", problem.message) for problem in error.problems]
+    return []
+
+
+def listening(http: str, rtsp: str, extra: str = "") -> list[tuple[str, str]]:
+    return problems(f"[http]\nlisten = '{http}'\n[rtsp]\nlisten = '{rtsp}'\n{extra}")
+
+
+@pytest.mark.parametrize(
+    ("http", "rtsp"),
+    [
+        ("127.0.0.1:80", "127.0.0.1:80"),
+        ("0.0.0.0:80", "10.0.0.1:80"),
+        ("10.0.0.1:80", "0.0.0.0:80"),
+        (":80", "127.0.0.1:80"),
+        (":80", "[::1]:80"),
+        ("[::]:80", "[fe80::1]:80"),
+        ("[::]:80", ":80"),
+        ("localhost:80", "127.0.0.1:80"),
+        ("0.0.0.0:80", "cam.example:80"),
+        ("cam.example:80", "CAM.example:80"),
+    ],
+)
+def test_two_listeners_on_one_port_of_one_interface_are_a_mistake(http: str, rtsp: str) -> None:
+    [(place, message)] = listening(http, rtsp)
+    assert place == "c.toml:4 rtsp.listen"
+    assert "port 80 is taken by [http]" in message
+
+
+@pytest.mark.parametrize(
+    ("http", "rtsp"),
+    [
+        ("127.0.0.1:80", "127.0.0.1:81"),
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("127.0.0.1:80", "10.0.0.1:80"),
+        ("0.0.0.0:80", "[::1]:80"),
+        ("[::]:80", "10.0.0.1:80"),
+        ("a.example:80", "b.example:80"),
+    ],
+)
+def test_listeners_that_do_not_meet_are_fine(http: str, rtsp: str) -> None:
+    assert listening(http, rtsp) == []
+
+
+def test_a_listener_that_does_not_run_takes_no_port() -> None:
+    assert listening(":80", ":80", "enabled = false") == []
+
+
+def test_too_few_udp_ports_for_the_viewers_are_a_mistake_with_a_range_that_would_do() -> None:
+    assert problems("[webrtc]\nudp_ports = '65500-65535'\nmax_viewers = 50") == [
+        (
+            "c.toml:2 webrtc.udp_ports",
+            "36 ports are too few for max_viewers = 50: each viewer takes at least one; "
+            'widen the range ("65486-65535") or lower max_viewers',
+        )
+    ]
+    assert problems("[webrtc]\nudp_ports = '40000-40099'") == []
+    assert problems("[webrtc]\nudp_ports = '0'") == []
+
+
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [
+        ("urls = ['turn:x'], username = 'u'", "credential is missing"),
+        ("urls = ['turn:x'], credential = 'c'", "username is missing"),
+        ("urls = ['stun:y', 'turn:x']", "needs username and credential"),
+    ],
+)
+def test_a_turn_server_needs_a_whole_login(server: str, words: str) -> None:
+    [(place, message)] = problems(f"[webrtc]\nice_servers = [\n{{{server}}}]")
+    assert place == "c.toml:3 webrtc.ice_servers[0]"
+    assert words in message
+
+
+def test_a_stun_server_needs_no_login() -> None:
+    assert problems("[webrtc]\nice_servers = [{urls = ['stun:x']}]") == []
+
+
+def test_a_password_needs_a_user_name() -> None:
+    text = "[cameras.a]\nsource = 'rtsp://x/'\npassword = 'p'\n"
+    assert problems(text) == [("c.toml:3 cameras.a.password", "a password without a user name; add username")]
+    assert problems(text + "username = 'u'") == []
+    assert problems("[cameras.a]\nsource = 'rtsp://x/'\nusername = 'u'") == []
+
+
+def test_a_source_without_login_takes_none() -> None:
+    assert [message for _, message in problems("[cameras.a]\nsource = 'demo:'\nusername = 'u'\npassword = 'p'")] == [
+        "a demo: source asks for no login; remove username",
+        "a demo: source asks for no login; remove password",
+    ]
