@@ -57,7 +57,8 @@ class Connection:
         self._tasks: asyncio.TaskGroup | None = None
         self._heard = shared.clock.monotonic()
         self._after: Callable[[], None] | None = None
-        self._peer = str(writer.get_extra_info("peername", ("?",))[0])
+        # Nothing when the client left again before it was accepted.
+        self._peer = str((writer.get_extra_info("peername") or ("gone",))[0])
         self._methods: dict[str, Callable[[Request], Awaitable[Response]]] = {
             "OPTIONS": self._options,
             "DESCRIBE": self._describe,
@@ -77,7 +78,8 @@ class Connection:
                 if self._session is not None:
                     await self._session.pause()
         except* StreamClosedError:
-            log.info("player dropped", client=self._peer, reason="its camera was taken away")
+            if self._session is not None:
+                log.info("player dropped", client=self._peer, reason="its camera was taken away")
         except* OSError as errors:
             # The peer is gone in one of the many ways that a network knows.
             log.debug("connection lost", client=self._peer, reason=str(errors.exceptions[0]))

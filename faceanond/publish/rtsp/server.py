@@ -45,6 +45,7 @@ class RtspServer:
         self._tasks: asyncio.TaskGroup | None = None
         self._watch: asyncio.Task[None] | None = None
         self._listener: asyncio.Server | None = None
+        self._closing = False
 
     @property
     def port(self) -> int:
@@ -75,10 +76,14 @@ class RtspServer:
         assert self._listener is not None
         assert self._tasks is not None
         assert self._watch is not None
+        self._closing = True
         self._listener.close()
         self._watch.cancel()
         for task in self._connections.values():
             task.cancel()
+        if error is not None and not isinstance(error, asyncio.CancelledError):
+            # The error of the `async with` block is its own; the group would wrap it.
+            kind = error = trace = None
         await self._tasks.__aexit__(kind, error, trace)
         # A connection that was accepted just now was cancelled before it could run.
         for connection in self._connections:
@@ -91,6 +96,9 @@ class RtspServer:
             await asyncio.get_running_loop().create_future()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._closing:
+            writer.transport.abort()
+            return
         if len(self._connections) >= self._settings.max_sessions + SPARE_CONNECTIONS:
             log.warning("connection refused", reason="too many connections", connections=len(self._connections))
             writer.transport.abort()
