@@ -36,6 +36,8 @@ CHANNELS = 5
 _OPSET = 17
 _IR_VERSION = 8
 _MEAN, _SPREAD = 127.5, 128.0
+_BLOCK = 16
+"""Channels in one block of the fast layout (with AVX-512; narrower machines use 8)."""
 
 Array = NDArray[np.floating]
 
@@ -165,16 +167,19 @@ def _prelu(graph: _Graph, features: _Features, block: _Block, *, pool: tuple[int
     slopes = block.slopes.reshape(-1)
     steep = np.flatnonzero(slopes > 1)
     kernel = _mixed(block.kernel, features.mix)
+    # A depthwise convolution keeps the blocked layout only when the channels fill whole blocks.
+    spare = -(len(slopes) + len(steep)) % _BLOCK
     tensor = graph.conv(
         features.tensor,
-        np.concatenate([kernel, kernel[..., steep]], axis=-1),
-        np.concatenate([block.bias, block.bias[steep]]),
+        np.concatenate([kernel, kernel[..., steep], np.zeros((*kernel.shape[:-1], spare))], axis=-1),
+        np.concatenate([block.bias, block.bias[steep], np.zeros(spare)]),
     )
     # Steep channels pass as they are (slope 1), their copies as relu (slope 0): both grow with z, as a pool needs it.
-    tensor = graph.bend(tensor, np.concatenate([np.where(slopes > 1, 1.0, slopes), np.zeros(len(steep))]))
+    tensor = graph.bend(tensor, np.concatenate([np.where(slopes > 1, 1.0, slopes), np.zeros(len(steep) + spare)]))
     if pool is not None:
         tensor = graph.pool(tensor, pool[0], same=pool[1])
-    return _Features(tensor, _steep_mix(slopes, steep))
+    mix = _steep_mix(slopes, steep)
+    return _Features(tensor, np.concatenate([mix, np.zeros((spare, len(slopes)))]))
 
 
 def _steep_mix(slopes: Array, steep: NDArray[np.intp]) -> Array:

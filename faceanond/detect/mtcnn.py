@@ -92,6 +92,8 @@ class Mtcnn:
     def detect(self, requests: Sequence[DetectRequest]) -> list[tuple[Face, ...]]:
         """See `Detector.detect`. Reasons of its DetectionError: nan, shape, detector_failed, device_lost, closed."""
         networks = self._open()
+        if not requests:
+            return []
         jobs = [_Job(request.frame, request.options, Picture(request.frame)) for request in requests]
         with self._timed("total"):
             with self._timed("pnet"):
@@ -130,7 +132,9 @@ class Mtcnn:
         found: list[list[tuple[Boxes, Scores, Boxes]]] = [[] for _ in jobs]
         for (width, height), members in stacks.items():
             for part in _chunks(members, max(1, _STACK_PIXELS // (width * height))):
-                pictures = np.stack([jobs[index].picture.level(level) for index, level in part])
+                pictures = np.empty((len(part), 3, height, width), np.float32)
+                for (index, level), out in zip(part, pictures, strict=True):
+                    jobs[index].picture.level(level, out)
                 answers = pnet.run(pictures)
                 _check(answers, (len(part), CHANNELS, _cells(height), _cells(width)), "P-Net")
                 for (index, level), answer in zip(part, answers, strict=True):

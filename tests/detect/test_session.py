@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+from structlog.testing import capture_logs
+
+from faceanond.detect import session
+from faceanond.detect.protocol import DeviceLostError
+from faceanond.detect.session import Device, Network, available_provider, choose_device
+from faceanond.errors import DetectionError, ExitCode, UnavailableError
+
+CPU = Device("cpu", 1)
+
+
+@pytest.fixture
+def no_driver(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine without NVIDIA's driver, whatever this one has."""
+
+    def absent(name: str) -> ctypes.CDLL:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(session.ctypes, "CDLL", absent)
+    monkeypatch.setattr(session.ort, "get_available_providers", lambda: list(session._PROVIDERS.values()))
+    session._missing.cache_clear()
+    yield
+    session._missing.cache_clear()
+
+
+def doubling(inputs: int = 1) -> bytes:
+    """A network that answers with twice its input."""
+    names = [f"x{number}" for number in range(inputs)]
+    graph = helper.make_graph(
+        [helper.make_node("Add", [names[0], names[-1]], ["y"])],
+        "doubling",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2]) for name in names],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+def test_a_network_answers() -> None:
+    result = Network("twice", doubling(), CPU).run(np.array([[1, 2]], np.float32))
+    assert result.tolist() == [[2, 4]]
+
+
+def test_the_probe_is_a_valid_network() -> None:
+    session._open_probe("cpu")
+
+
+def test_a_named_device_that_is_missing_ends_with_exit_code_3(no_driver: None) -> None:
+    for name in ("cuda", "tensorrt"):
+        with pytest.raises(UnavailableError, match=rf'device "{name}" is not available: the NVIDIA driver') as caught:
+            choose_device(name)
+        assert caught.value.exit_code == ExitCode.UNAVAILABLE
+
+
+def test_a_runtime_without_the_provider_says_which_package_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session.ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    session._missing.cache_clear()
+    with pytest.raises(UnavailableError, match="install onnxruntime-gpu"):
+        choose_device("cuda")
+    session._missing.cache_clear()
+
+
+def test_auto_takes_the_cpu_where_no_gpu_is_and_says_why(no_driver: None) -> None:
+    with capture_logs() as logs:
+        device = choose_device("auto", 3)
+    assert device == Device("cpu", 3)
+    assert [line["event"] for line in logs] == ["no GPU found, detecting on the CPU"]
+    assert available_provider() == "cpu"
+
+
+def test_threads_are_counted_by_the_cores_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, threads in ((1, 1), (2, 2), (64, 4)):
+        monkeypatch.setattr(session.os, "sched_getaffinity", lambda pid, cores=cores: set(range(cores)))
+        assert choose_device("cpu").threads == threads
+
+
+def test_a_session_on_another_provider_than_asked_for_is_refused() -> None:
+    # Without CUDA, ONNX Runtime itself would answer with a CPU session and a line on stderr.
+    if available_provider() == "cuda":
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(UnavailableError, match="cannot be opened on cuda"):
+        Network("twice", doubling(), Device("cuda", 1))
+
+
+@pytest.mark.parametrize("model", [b"", b"not a network", doubling()[:-20]])
+def test_what_is_not_a_network_is_refused_in_one_line(model: bytes) -> None:
+    with pytest.raises(UnavailableError, match="twice cannot be opened on cpu") as caught:
+        Network("twice", model, CPU)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_with_two_inputs_is_refused() -> None:
+    with pytest.raises(UnavailableError, match="2 inputs"):
+        Network("two", doubling(2), CPU)
+
+
+def test_a_failing_run_is_a_detection_error() -> None:
+    with pytest.raises(DetectionError, match="twice failed") as caught:
+        Network("twice", doubling(), CPU).run(np.zeros((1, 3), np.float32))
+    assert caught.value.reason == "detector_failed"
+
+
+def test_a_lost_cuda_context_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network("twice", doubling(), CPU)
+
+    class Lost:
+        def run(self, outputs: object, feeds: object) -> None:
+            raise RuntimeError("CUDA failure 700: an illegal memory access was encountered")
+
+    monkeypatch.setattr(network, "_session", Lost())
+    with pytest.raises(DeviceLostError, match="illegal memory access"):
+        network.run(np.zeros((1, 2), np.float32))
+
+
+def test_nothing_is_written_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UnavailableError):
+        Network("broken", b"not a network", CPU)
+    with pytest.raises(DetectionError):
+        Network("twice", doubling(), CPU).run(np.zeros((1, 3), np.float32))
+    assert capfd.readouterr() == ("", "")
