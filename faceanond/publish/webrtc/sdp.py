@@ -3,8 +3,9 @@
 Rule: aiortc never sees a line that a viewer wrote. Everything needed is taken out of the offer by strict patterns, and
 a fresh description with one receive-only H.264 section is made of it. What is left out on purpose: mDNS and TCP
 candidates (the viewer's own checks reveal its address to us), `end-of-candidates` (so that ICE goes on waiting for
-those checks), bandwidth estimation and header extensions (rate control is the encoder's), audio and data sections
-(they are rejected in the answer with port 0).
+those checks), bandwidth estimation and header extensions (rate control is the encoder's), audio and data sections.
+Those are rejected in the answer with port 0, but for audio in the video's BUNDLE group, which is inactive: Chromium
+refuses an answer that rejects the first section of a group whose transport the others share.
 """
 
 from __future__ import annotations
@@ -59,15 +60,14 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A viewer's offer: `text` is what aiortc is given, the rest is what `write_answer` needs."""
+    """A viewer's offer: `text` is what aiortc is given, the rest is what `write_answer` needs.
+
+    `group` is the offer's BUNDLE group (media identifiers), empty when the video is not in one.
+    """
 
     text: str
     sections: tuple[Section, ...]
-    bundled: bool
-
-    @property
-    def mid(self) -> str:
-        return next(section for section in self.sections if section.kind == "video").first("mid") or ""
+    group: tuple[str, ...]
 
 
 def read_offer(text: str) -> Offer:
@@ -90,6 +90,7 @@ def read_offer(text: str) -> Offer:
     if mid is None or _MID.fullmatch(mid) is None:
         raise MalformedOfferError("the offer's video section lacks a=mid")
     group = next((value.split()[1:] for value in session.values("group") if value.startswith("BUNDLE ")), [])
+    group = [name for name in group if _MID.fullmatch(name)]
     # A bundled section may leave its transport to another section of the group.
     partners = [section for section in sections if section.first("mid") in group] if mid in group else []
     places = (video, session, *partners)
@@ -110,28 +111,48 @@ def read_offer(text: str) -> Offer:
         f"a=setup:{_transport(places, 'setup', re.compile('actpass|active|passive'))}",
         *_candidates((video, *partners)),
     ]
-    return Offer(text="\r\n".join(lines) + "\r\n", sections=tuple(sections), bundled=mid in group)
+    return Offer("\r\n".join(lines) + "\r\n", tuple(sections), tuple(group) if mid in group else ())
 
 
 def write_answer(offer: Offer, answer: str) -> str:
-    """The answer for the viewer: aiortc's single section in its place, all other sections of the offer rejected."""
+    """The answer for the viewer: aiortc's single section in its place, the others of the offer inactive or rejected."""
     head, separator, body = answer.partition("m=video")
-    lines = [line for line in head.splitlines() if not line.startswith("a=group:")]
-    if offer.bundled:
-        lines.append(f"a=group:BUNDLE {offer.mid}")
-    parts = ["\r\n".join(lines) + "\r\n"]
+    video = (separator + body).splitlines()
+    parts: list[str] = []
+    accepted: list[str] = []
     for section in offer.sections:
-        if section.kind == "video":
-            parts.append(separator + body)
-            continue
-        rejected = [f"m={section.kind} 0 {section.protocol} {' '.join(section.formats)}", "c=IN IP4 0.0.0.0"]
         mid = section.first("mid")
-        if mid is not None and _MID.fullmatch(mid):
-            rejected.append(f"a=mid:{mid}")
-        if section.kind != "application":
-            rejected.append("a=inactive")
-        parts.append("\r\n".join(rejected) + "\r\n")
-    return "".join(parts)
+        if section.kind == "video":
+            parts += video
+        elif section.kind == "audio" and mid in offer.group:
+            parts += _inactive(section, video)
+        else:
+            parts += _rejected(section)
+            continue
+        accepted.append(mid or "")
+    lines = [line for line in head.splitlines() if not line.startswith("a=group:")]
+    if offer.group:
+        lines.append(f"a=group:BUNDLE {' '.join(mid for mid in offer.group if mid in accepted)}")
+    return "\r\n".join(lines + parts) + "\r\n"
+
+
+def _rejected(section: Section) -> list[str]:
+    lines = [f"m={section.kind} 0 {section.protocol} {' '.join(section.formats)}", "c=IN IP4 0.0.0.0"]
+    return lines + [f"a=mid:{mid}" for mid in section.values("mid") if _MID.fullmatch(mid)]
+
+
+def _inactive(section: Section, video: list[str]) -> list[str]:
+    """A section over which nothing flows, on the transport of the video."""
+    codec = section.formats[0]
+    shared = ("a=rtcp-mux", "a=ice-", "a=fingerprint:", "a=setup:", "a=candidate:", "a=end-of-candidates")
+    return [
+        f"m=audio 9 {section.protocol} {codec}",
+        "c=IN IP4 0.0.0.0",
+        f"a=mid:{section.first('mid')}",
+        "a=inactive",
+        *(f"a=rtpmap:{value}" for value in section.values("rtpmap") if value.split(" ")[0] == codec),
+        *(line for line in video if line.startswith(shared)),
+    ]
 
 
 def _split(text: str) -> tuple[Section, list[Section]]:

@@ -34,9 +34,10 @@ function judge(camera) {
 function figures(camera) {
   if (!camera.width) return "";
   const parts = [`${camera.width}×${camera.height}`];
+  if (camera.state === "retrying" && camera.last_error) return ""; // the error needs the room
   if (camera.state === "live") {
     parts.push(`${camera.fps.toFixed(camera.fps < 9.95 ? 1 : 0)} fps`);
-    parts.push(camera.faces_current ? plural(camera.faces_current, "face") : "no faces");
+    if (!camera.fail_closed) parts.push(camera.faces_current ? plural(camera.faces_current, "face") : "no faces");
   }
   return parts.join(" · ");
 }

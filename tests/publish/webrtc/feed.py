@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -57,7 +58,7 @@ class Pattern:
             ),
             format="yuv420p",
         )
-        timestamp = int(now * CLOCK_RATE) + self._index
+        timestamp = int(now * CLOCK_RATE)
         picture.pts, picture.time_base = timestamp, Fraction(1, CLOCK_RATE)
         picture.pict_type = PictureType.I if keyframe or self._index % 250 == 0 else PictureType.NONE
         (packet,) = self._context.encode(picture)
@@ -74,7 +75,22 @@ class Pattern:
         )
 
 
-async def feed(stream: Stream, pattern: Pattern, clock: Clock, fps: int = FPS) -> None:
+class Replay:
+    """The same second of pictures again and again, encoded once: costs nothing, for walls and for measuring viewers."""
+
+    def __init__(self, width: int = 320, height: int = 180, hue: int = 110, fps: int = FPS) -> None:
+        pattern = Pattern(width, height, hue, fps)
+        self._packets = [pattern.packet(index == 0, index / fps) for index in range(fps)]
+        self._index = 0
+
+    def packet(self, keyframe: bool, now: float) -> EncodedPacket:
+        self._index = 0 if keyframe else self._index
+        packet = self._packets[self._index]
+        self._index = (self._index + 1) % len(self._packets)
+        return replace(packet, timestamp=int(now * CLOCK_RATE), captured=now, encoded=now)
+
+
+async def feed(stream: Stream, pattern: Pattern | Replay, clock: Clock, fps: int = FPS) -> None:
     """Writes pictures at that rate until cancelled; real time, for whoever watches with a real player."""
     loop = asyncio.get_running_loop()
     due = loop.time()
@@ -86,14 +102,18 @@ async def feed(stream: Stream, pattern: Pattern, clock: Clock, fps: int = FPS) -
 
 @contextlib.asynccontextmanager
 async def live(
-    *names: str, settings: WebRtc | None = None, clock: Clock | None = None, size: tuple[int, int] = (320, 180)
+    *names: str,
+    settings: WebRtc | None = None,
+    clock: Clock | None = None,
+    size: tuple[int, int] = (320, 180),
+    kind: type[Pattern] | type[Replay] = Pattern,
 ) -> AsyncIterator[tuple[WhepService, dict[str, Stream]]]:
     """A service with a fed stream for each name."""
     clock = clock or SystemClock()
     streams = {name: Stream(name, clock=clock) for name in names}
     async with WhepService(streams.get, settings or WebRtc(), clock=clock) as service, asyncio.TaskGroup() as group:
         feeds = [
-            group.create_task(feed(stream, Pattern(*size, hue=60 + 40 * number), clock))
+            group.create_task(feed(stream, kind(*size, hue=70 + 37 * number % 120), clock))
             for number, stream in enumerate(streams.values())
         ]
         try:

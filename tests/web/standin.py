@@ -1,0 +1,63 @@
+"""Stands in for the daemon: cameras whose status a test decides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from faceanond.status import CameraState, CameraStatus
+
+
+class Camera:
+    """One camera: `status_now` may be replaced at any time."""
+
+    def __init__(self, name: str, picture: bytes | None = b"\xff\xd8picture", **fields: Any) -> None:
+        self.picture = picture
+        known = {
+            "state": CameraState.LIVE,
+            "source": "demo:",
+            "codec": "h264",
+            "width": 1280,
+            "height": 720,
+            "fps": 25.0,
+        }
+        self.status_now = CameraStatus(name=name, **{**known, **fields})
+
+    def status(self) -> CameraStatus:
+        return self.status_now
+
+    def become(self, **fields: Any) -> None:
+        self.status_now = replace(self.status_now, **fields)
+
+    async def snapshot(self) -> bytes | None:
+        return self.picture
+
+
+class Cameras:
+    """A fleet of them."""
+
+    def __init__(self, *cameras: Camera) -> None:
+        self.by_name = {camera.status_now.name: camera for camera in cameras}
+
+    def cameras(self) -> list[CameraStatus]:
+        return [camera.status() for camera in self.by_name.values()]
+
+    def camera(self, name: str) -> Camera | None:
+        return self.by_name.get(name)
+
+
+class Pulse:
+    """Health as a test decides."""
+
+    def __init__(self) -> None:
+        self.good = True
+
+    def alive(self) -> tuple[bool, dict[str, Any]]:
+        return self.good, {"tick_age": 0.1}
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        return self.good, {"http": True}
+
+
+def exposition() -> tuple[bytes, str]:
+    return b"faceanond_up 1\n", "text/plain; version=0.0.4; charset=utf-8"
