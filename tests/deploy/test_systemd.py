@@ -77,5 +77,10 @@ def test_a_gpu_and_usb_cameras_are_within_reach() -> None:
     assert settings()["SupplementaryGroups"] == ["video"]
 
 
+def test_the_network_runtime_reports_to_nobody() -> None:
+    assert "ORT_DISABLE_TELEMETRY=1" in settings()["Environment"]
+    assert "ORT_DISABLE_TELEMETRY=1" in (UNIT.parents[1] / "deploy" / "Dockerfile").read_text()
+
+
 def test_there_is_time_for_an_orderly_end() -> None:
     assert int(settings()["TimeoutStopSec"][0].removesuffix("s")) > 5
