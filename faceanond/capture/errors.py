@@ -41,6 +41,7 @@ _OPENING = {
     errno.ENXIO: _NOT_HERE,
     errno.EACCES: _FORBIDDEN,
     errno.EPERM: _FORBIDDEN,
+    errno.EPROTONOSUPPORT: (SourceFault.NOT_FOUND, "the camera does not offer this transport; try the other one"),
     errno.EBUSY: (SourceFault.UNREACHABLE, "the device is in use by another program"),
     errno.ENOTTY: (SourceFault.NOT_VIDEO, "this is not a video device"),
     errno.EISDIR: (SourceFault.NOT_VIDEO, "this is a directory, not a video"),
@@ -65,12 +66,18 @@ _STATUS = (
 )
 
 
-def translate(error: av.error.FFmpegError | OSError, doing: Doing, shown: str, timeout: float) -> SourceError:
-    """The error as a SourceError; `shown` names the source without credentials, `timeout` is in seconds.
+def translate(
+    error: av.error.FFmpegError | OSError, doing: Doing, shown: str, *, timeout: float, took: float
+) -> SourceError:
+    """The error as a SourceError; `shown` names the source without credentials.
+
+    `timeout` is how long FFmpeg was to wait, `took` how long the call took, in seconds: FFmpeg's RTSP client calls a
+    camera that says nothing "invalid data".
 
     The caller raises it outside of its `except` block, so that the original, with the URL in it, is not chained.
     """
-    fault, reason = _meaning(error, doing, timeout)
+    silent = isinstance(error, av.error.InvalidDataError) and took >= timeout
+    fault, reason = _timed_out(doing, timeout) if silent else _meaning(error, doing, timeout)
     return SourceError(fault, f"{shown}: {reason}")
 
 

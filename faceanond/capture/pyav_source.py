@@ -100,7 +100,10 @@ class PyAvSource:
         self._timeline = Timeline(live=self._live and self._target.realtime, step=_interval(stream))
         self._first = self._next(Doing.WAITING)
         if self._first is None:
-            raise self._error(SourceFault.NO_FRAMES, "no picture could be read")
+            late = self._pacer.stopped
+            raise self._error(
+                SourceFault.NO_FRAMES, "connected, but no picture came in time" if late else "no picture could be read"
+            )
         self._size = self._first.size
         container = cast(InputContainer, self._container)
         return StreamInfo(
@@ -175,11 +178,13 @@ class PyAvSource:
     def _try_connect(self) -> VideoStream | SourceError:
         """Returns errors instead of raising them, so that no traceback holds the URL among its locals."""
         target = self._target
+        began = self._clock.monotonic()
         with self._connection.opening():
             try:
                 container = av.open(target.url, format=target.format, container_options=dict(target.options))
             except (av.error.FFmpegError, OSError) as error:
-                return translate(error, Doing.OPENING, target.shown, self._patience)
+                took = self._clock.monotonic() - began
+                return translate(error, Doing.OPENING, target.shown, timeout=self._patience, took=took)
             except ValueError:
                 # PyAV's own words for what it cannot name; a file of another kind, mostly.
                 return self._error(SourceFault.NOT_VIDEO, "what came is not a video that can be read")
@@ -235,10 +240,15 @@ class PyAvSource:
 
     def _demux(self, doing: Doing) -> Packet[VideoStream] | None:
         """The next packet; None at the end. Its last packets are empty: they fetch what the decoder still holds."""
+        began = self._clock.monotonic()
         try:
             return next(self._packets, None)
         except (av.error.FFmpegError, OSError) as error:
-            failure = translate(error, doing, self._target.shown, self._patience)
+            took = self._clock.monotonic() - began
+            failure = translate(error, doing, self._target.shown, timeout=self._patience, took=took)
+        if self._pacer.stopped:
+            # The connection was shut from here: what FFmpeg calls it does not matter.
+            return None
         raise failure
 
     def _decode(self, packet: Packet[VideoStream]) -> None:
