@@ -1,8 +1,8 @@
 """Which frames the next batch holds. Pure: no threads, no clock.
 
-Rule: at most one frame of each camera waits. A newer one takes the older one's place in the queue, and a camera that
-was served stands at the end again. So a 4K or 60 fps camera gets no more turns than a small one, and the queue can
-never hold more frames than there are cameras.
+Rule: at most one frame of each camera waits, a newer one in the place of the older, and the camera that was served
+longest ago comes first. So a 4K or 60 fps camera gets no more turns than a small one, no camera waits for ever, and
+the queue can never hold more frames than there are cameras.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ T = TypeVar("T")
 
 
 class WaitingFrames(Generic[T]):
-    """The queue, in order of turns."""
+    """The queue. Cameras that never had a turn come first, in the order in which they asked."""
 
     def __init__(self) -> None:
         self._by_camera: dict[str, T] = {}
+        self._served: dict[str, int] = {}
+        self._turn = 0
 
     def __len__(self) -> int:
         return len(self._by_camera)
@@ -29,7 +31,8 @@ class WaitingFrames(Generic[T]):
         return older
 
     def remove(self, camera: str) -> T | None:
-        """Takes the camera's frame out of the queue."""
+        """Takes the camera's frame out of the queue and forgets when it had its turn."""
+        self._served.pop(camera, None)
         return self._by_camera.pop(camera, None)
 
     def discard(self, camera: str, item: T) -> None:
@@ -40,12 +43,14 @@ class WaitingFrames(Generic[T]):
     def take(self, most: int, wanted: Callable[[T], bool]) -> list[T]:
         """The next batch, of at most so many frames. Frames that nobody wants any more are dropped on the way."""
         batch: list[T] = []
-        for camera in list(self._by_camera):
+        for camera in sorted(self._by_camera, key=lambda name: self._served.get(name, 0)):
             if len(batch) >= most:
                 break
             item = self._by_camera.pop(camera)
             if wanted(item):
                 batch.append(item)
+                self._turn += 1
+                self._served[camera] = self._turn
         return batch
 
     def clear(self) -> list[T]:
