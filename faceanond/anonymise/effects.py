@@ -1,7 +1,7 @@
 """How a region is hidden, on the planes of our own copy.
 
 Mosaic and blur know of a region only the mean of each cell of a grid that is fixed to the picture, and that mean
-rounded to one of about 28 steps. The grid does not move with the face, so a face that moves does not sweep its
+rounded to one of 29 values. The grid does not move with the face, so a face that moves does not sweep its
 detail past the cells' edges more than it must; the sizes come from a short ladder, so that a detection which trembles
 by a pixel keeps its grid. Solid knows nothing.
 

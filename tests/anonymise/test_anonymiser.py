@@ -168,13 +168,16 @@ def test_nothing_of_a_zone_shows_in_a_concealed_frame() -> None:
 
 
 def test_zones_follow_a_new_size_of_the_picture() -> None:
-    maker = anonymiser(zones=(ZONE,))
-    small, large = raw(32, 24), raw(128, 96)
+    wide = ((4.0, 4.0), (60.0, 4.0), (60.0, 60.0), (4.0, 60.0))
+    maker = anonymiser(zones=(wide,))
 
-    for frame in (small, large, small):
-        y, _, _ = planes_of(maker.seal(frame, found(frame)))
-        assert (y[4:20, 4:20] == SOLID_LUMA).all()
-        assert (y[:, 24:] == frame.y[:, 24:]).all()
+    for size in ((32, 24), (128, 96), (32, 24)):
+        frame = raw(*size)
+        sealed = maker.seal(frame, found(frame))
+        y, _, _ = planes_of(sealed)
+        assert (y[4:60, 4:60] == SOLID_LUMA).all()
+        assert (y[:, 64:] == frame.y[:, 64:]).all()
+        assert sealed.regions[0].box == Box(2, 2, min(62, size[0]), min(62, size[1]))
 
 
 # What is concealed
