@@ -34,7 +34,7 @@ _VALUE_STRING = re.compile(f"{_LONG_STRING}|{_SHORT_STRING}", re.DOTALL)
 _SCALAR = re.compile(r"[^,\[\]{}#\n]+")
 _BLANK = re.compile(r"(?:\s|#[^\n]*)*")
 _INLINE_BLANK = re.compile(r"[ \t]*")
-_SOME_KEY = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
+_SOME_KEY = rf"(?:[A-Za-z0-9_-]+|{_SHORT_STRING})"
 # Inside an open array no line can begin like these, so an array that was never closed ends before them.
 _NEW_STATEMENT = re.compile(
     rf"""[ \t]*(?:{_SOME_KEY}(?:[ \t]*\.[ \t]*{_SOME_KEY})*[ \t]*=

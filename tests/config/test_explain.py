@@ -13,7 +13,7 @@ from faceanond.config.model import Config
 def said(raw: dict[str, object], reference: str | None = None) -> list[str]:
     with pytest.raises(ValidationError) as caught:
         Config.model_validate(raw)
-    return [explain(error, error["loc"], reference) for error in caught.value.errors()]  # type: ignore[arg-type]
+    return [explain(error, error["loc"], reference) for error in caught.value.errors()]
 
 
 @pytest.mark.parametrize(
@@ -25,17 +25,21 @@ def said(raw: dict[str, object], reference: str | None = None) -> list[str]:
         ({"rtsp": {"enabled": "true"}}, "expected true or false, got text; remove the quotes"),
         ({"rtsp": {"enabled": 1}}, "expected true or false, got 1 (a whole number)"),
         ({"anonymise": {"margin": True}}, "expected a number from 0 to 2, got true"),
-        ({"anonymise": {"margin": datetime.date(2020, 1, 1)}}, "expected a number from 0 to 2, got 2020-01-01 (a date or time)"),
+        ({"anonymise": {"margin": datetime.date(2020, 1, 1)}},
+         "expected a number from 0 to 2, got 2020-01-01 (a date or time)"),
         ({"anonymise": {"shape": "circle"}}, 'expected one of "ellipse", "box", got "circle"'),
         ({"anonymise": []}, "expected a table, got a list"),
-        ({"encode": {"keyframe_interval": "0s"}}, 'expected a duration such as "200ms", "10s" or "5m", from 200ms to 60s, got "0s"'),
-        ({"encode": {"bitrate": "1k"}}, 'expected bits per second, such as 500000, "500k" or "2M", from 50k to 100M, got "1k"'),
+        ({"encode": {"keyframe_interval": "0s"}},
+         'expected a duration such as "200ms", "10s" or "5m", from 200ms to 60s, got "0s"'),
+        ({"encode": {"bitrate": "1k"}},
+         'expected bits per second, such as 500000, "500k" or "2M", from 50k to 100M, got "1k"'),
         ({"cameras": {"a": {}}}, "missing; expected a URL: rtsp:, rtsps:, http:, https:, v4l2:, file:, demo:, "
                                  "or the number of a V4L2 device"),
         ({"cameras": {"a": {"source": 0, "username": 5}}}, "expected text in quotes, got a whole number"),
         ({"cameras": {"a": {"source": 0, "zones": [[[0, 0]]]}}}, "a zone needs at least 3 points, got 1"),
         ({"cameras": {"a": {"source": 0, "zones": [[[0, 0], [1, 1], [2, 2, 2]]]}}}, "a point has two numbers, [x, y]"),
-        ({"cameras": {"a": {"source": 0, "zones": [[[0, 0], [1, 1], 5]]}}}, "expected a point [x, y], got 5 (a whole number)"),
+        ({"cameras": {"a": {"source": 0, "zones": [[[0, 0], [1, 1], 5]]}}},
+         "expected a point [x, y], got 5 (a whole number)"),
         ({"webrtc": {"ice_servers": [{"urls": []}]}},
          'expected a list, each "stun:HOST:PORT" or "turn:HOST:PORT", at least 1, got 0'),
     ],

@@ -56,6 +56,7 @@ def test_any_text_can_be_scanned_and_statements_cover_all_that_is_no_comment(tex
         ("[[a]]\nb=1\n[[a]]\nb=2\n[[a.c]]\n[[a.c]]\nd=1", ("a", 1, "c", 1, "d"), 7),
         ("[[a]]\n[a.b]\nc=1", ("a", 0, "b", "c"), 3),
         ("a = [\n 'b = c',\n \"[d]\",\n]\ne = 1", ("e",), 5),
+        ('a = [\n"\\"=",\n"b\\\\",\n]\nc = 1', ("c",), 5),
         ("t = 1979-05-27 07:32:00 # [\nb = 1", ("b",), 2),
         ("a = 1\r\nb = 2\r\n", ("b",), 2),
     ],
