@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from faceanond.clock import Clock
-
 T = TypeVar("T")
 
 
@@ -19,27 +17,25 @@ class Repeated(Generic[T]):
 
 
 class RateLimited(Generic[T]):
-    """Says when to tell about one kind of event. Used by one thread at a time; nothing runs by itself.
+    """Says when to tell about one kind of event. Used by one thread at a time, on the caller's clock.
 
-        failed = RateLimited[Exception](clock)
+        failed = RateLimited[Exception]()
         ...
-        if told := failed.note(error):
+        if told := failed.note(error, clock.monotonic()):
             log.warning("decoding failed", count=told.count, detail=str(told.last))
 
     The first event is told at once. Whoever ends a run of events calls `rest`, so that the last ones are told too.
     """
 
-    def __init__(self, clock: Clock, *, interval: float = 1.0) -> None:
-        self._clock = clock
+    def __init__(self, *, interval: float = 1.0) -> None:
         self._interval = interval
         self._told: float | None = None
         self._waiting: Repeated[T] | None = None
 
-    def note(self, event: T) -> Repeated[T] | None:
+    def note(self, event: T, now: float) -> Repeated[T] | None:
         """Counts one event; returns what to tell, or None when something was told less than an interval ago."""
         count = self._waiting.count if self._waiting else 0
         self._waiting = Repeated(count + 1, event)
-        now = self._clock.monotonic()
         if self._told is not None and now - self._told < self._interval:
             return None
         self._told = now

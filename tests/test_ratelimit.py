@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 from faceanond.ratelimit import RateLimited, Repeated
-from tests.conftest import FakeClock
 
 
-def test_the_first_event_is_told_at_once(clock: FakeClock) -> None:
-    assert RateLimited[str](clock).note("a") == Repeated(1, "a")
+def test_the_first_event_is_told_at_once() -> None:
+    assert RateLimited[str]().note("a", 1000.0) == Repeated(1, "a")
 
 
-async def test_the_events_of_a_second_are_told_together_with_the_last(clock: FakeClock) -> None:
-    events = RateLimited[int](clock)
-    told = []
-    for number in range(40):  # ten a second for four seconds
-        told.append(events.note(number))
-        await clock.advance(0.1)
-    lines = [line for line in told if line]
-    assert lines[0] == Repeated(1, 0)
-    assert 4 <= len(lines) <= 5
-    rest = events.rest()
-    assert sum(line.count for line in lines) + (rest.count if rest else 0) == 40
+def test_the_events_of_a_second_are_told_together_with_the_last() -> None:
+    events = RateLimited[int]()
+    told = {number: line for number in range(9) if (line := events.note(number, 1000.0 + number / 4))}
+    assert told == {0: Repeated(1, 0), 4: Repeated(4, 4), 8: Repeated(4, 8)}
 
 
-def test_the_rest_is_told_once(clock: FakeClock) -> None:
-    events = RateLimited[str](clock)
-    events.note("a")
-    events.note("b")
-    assert events.rest() == Repeated(1, "b")
+def test_the_rest_is_told_once() -> None:
+    events = RateLimited[str]()
+    events.note("a", 1000.0)
+    events.note("b", 1000.1)
+    events.note("c", 1000.2)
+    assert events.rest() == Repeated(2, "c")
     assert events.rest() is None
 
 
-async def test_an_event_after_a_quiet_time_is_told_at_once(clock: FakeClock) -> None:
-    events = RateLimited[str](clock)
-    events.note("a")
-    await clock.advance(1.0)
-    assert events.note("b") == Repeated(1, "b")
+def test_an_event_after_a_quiet_time_is_told_at_once() -> None:
+    events = RateLimited[str]()
+    events.note("a", 1000.0)
+    assert events.note("b", 1001.0) == Repeated(1, "b")
+
+
+def test_the_interval_is_the_callers_choice() -> None:
+    events = RateLimited[str](interval=10.0)
+    events.note("a", 1000.0)
+    assert events.note("b", 1009.0) is None
+    assert events.note("c", 1010.0) == Repeated(2, "c")
