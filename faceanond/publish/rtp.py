@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 from faceanond.publish import h264
 from faceanond.publish.packet import CLOCK_RATE, EncodedPacket
@@ -15,6 +16,9 @@ from faceanond.publish.packet import CLOCK_RATE, EncodedPacket
 PAYLOAD_TYPE = 96
 MAX_PAYLOAD = 1200
 """Bytes: with every header it fits the 1280 that IPv6 guarantees, so it passes tunnels and VPNs unfragmented."""
+RECENT = 32
+"""Access units whose payloads are kept: all readers of a camera send the same ones at about the same time, and
+splitting is half of the cost of a reader."""
 FU_A = 28
 VERSION = 2 << 6
 MARKER = 0x80
@@ -31,7 +35,8 @@ class RtcpError(ValueError):
     """Bytes that are no RTCP compound packet."""
 
 
-def payloads(access_unit: bytes, limit: int = MAX_PAYLOAD) -> list[bytes]:
+@lru_cache(maxsize=RECENT)
+def payloads(access_unit: bytes, limit: int = MAX_PAYLOAD) -> tuple[bytes, ...]:
     """The RTP payloads of one Annex B access unit, each of at most `limit` bytes."""
     result: list[bytes] = []
     for nal in h264.split(access_unit):
@@ -45,7 +50,7 @@ def payloads(access_unit: bytes, limit: int = MAX_PAYLOAD) -> list[bytes]:
         for start in range(1, len(nal), step):
             flags = (0x80 if start == 1 else 0) | (0x40 if start == last else 0)
             result.append(bytes((indicator, flags | kind)) + nal[start : start + step])
-    return result
+    return tuple(result)
 
 
 class Packetiser:

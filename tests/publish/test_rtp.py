@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ NALS = st.lists(
 )
 
 
-def depacketise(payloads: list[bytes]) -> list[bytes]:
+def depacketise(payloads: Sequence[bytes]) -> list[bytes]:
     """A receiver as RFC 6184 describes it, for single NAL unit packets and FU-A."""
     nals: list[bytes] = []
     open_unit: bytes | None = None
