@@ -161,6 +161,16 @@ def test_an_override_that_is_none_is_a_mistake_of_its_own() -> None:
     ]
 
 
+def test_an_override_into_a_value_stands_at_its_own_place() -> None:
+    [found] = problems("log = 5", "log.level=info")[-1:]
+    assert found == '--set log.level=info: log.level: "log" is a value, not a table'
+
+
+def test_a_rule_across_keys_is_told_beside_other_mistakes() -> None:
+    found = problems("http.listen = ':80'\nrtsp.listen = ':80'\nlog.level = 'x'")
+    assert [line.split(": ")[1] for line in found] == ["rtsp.listen", "log.level"]
+
+
 def test_references_are_replaced_before_values_are_looked_at() -> None:
     text = 'encode.bitrate = "${env:RATE}"\n[cameras.a]\nsource = "rtsp://${env:HOST}/x"'
     config = parse(text, "c.toml", environ={"RATE": "3M", "HOST": "10.0.0.1"})
