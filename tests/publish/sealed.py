@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from faceanond.anonymise.frame import _SEAL, AnonymisedFrame
-from faceanond.frames import ColourMatrix, FrameId, Verdict
+from faceanond.anonymise.anonymiser import Anonymiser
+from faceanond.anonymise.frame import AnonymisedFrame
+from faceanond.clock import SystemClock
+from faceanond.config.model import Anonymise
+from faceanond.frames import ColourMatrix, Detections, FrameId, RawFrame, Verdict
 from faceanond.publish import h264
 from faceanond.publish.packet import EncodedPacket
 
@@ -19,23 +22,23 @@ def sealed(
     camera: str = "yard",
     index: int = 0,
     matrix: ColourMatrix = ColourMatrix.BT709,
-    verdict: Verdict = Verdict.CLEAN,
+    concealed: bool = False,
 ) -> AnonymisedFrame:
-    """This picture, (height * 3 // 2, width), as the anonymiser would hand it on."""
-    return AnonymisedFrame(
-        camera=camera,
-        source=FrameId(camera, 0, index),
-        i420=i420,
-        width=i420.shape[1],
-        height=i420.shape[0] * 2 // 3,
+    """This picture, (height * 3 // 2, width), in which nobody was found; or concealed as a whole."""
+    width, height = i420.shape[1], i420.shape[0] * 2 // 3
+    u, v = i420[height:].reshape(2, height // 2, width // 2)
+    raw = RawFrame(
+        id=FrameId(camera, 0, index),
+        y=i420[:height],
+        u=u,
+        v=v,
+        full_range=False,
         matrix=matrix,
         captured=captured,
         pts=captured if pts is None else pts,
-        verdict=verdict,
-        reason=None,
-        regions=(),
-        seal=_SEAL,
     )
+    anonymiser = Anonymiser(camera, Anonymise(legend=()), clock=SystemClock())
+    return anonymiser.conceal(raw, "test") if concealed else anonymiser.seal(raw, Detections(raw.id, ()))
 
 
 def picture(index: int, width: int = 64, height: int = 48) -> NDArray[np.uint8]:

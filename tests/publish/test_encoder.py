@@ -115,9 +115,9 @@ def test_timestamps_rise_even_when_capture_times_do_not(clock: FakeClock) -> Non
 
 
 def test_a_packet_tells_where_it_comes_from(clock: FakeClock) -> None:
-    frame = sealed(picture(0), captured=999.5, verdict=Verdict.COASTED)
+    frame = sealed(picture(0), captured=999.5, concealed=True)
     (packet,) = encoder(clock).encode(frame)
-    assert (packet.captured, packet.encoded, packet.verdict) == (999.5, 1000.0, Verdict.COASTED)
+    assert (packet.captured, packet.encoded, packet.verdict) == (999.5, 1000.0, Verdict.FULL)
 
 
 def test_shared_frames_are_neither_written_to_nor_kept(clock: FakeClock) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -121,6 +121,13 @@ async def live(
         finally:
             for task in feeds:
                 task.cancel()
+
+
+async def until(done: Callable[[], object]) -> None:
+    """Waits for something that happens in real time and tells nobody; fails after ten seconds."""
+    async with asyncio.timeout(10):
+        while not done():
+            await asyncio.sleep(0.005)  # noqa: ASYNC110 (sockets, threads and aiortc's tasks set no event of ours)
 
 
 class Viewer:
