@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from faceanond.config.model import DetectOptions
 from faceanond.detect import boxes as geometry
-from faceanond.detect.boxes import Boxes, Scores
+from faceanond.detect.boxes import CELL, STRIDE, Boxes, Scores
 from faceanond.detect.graphs import CHANNELS
 from faceanond.detect.protocol import DetectRequest
 from faceanond.detect.pyramid import Level, Picture, levels
@@ -135,7 +135,7 @@ class Mtcnn:
                 pictures = np.empty((len(part), 3, height, width), np.float32)
                 for (index, level), out in zip(part, pictures, strict=True):
                     jobs[index].picture.level(level, out)
-                answers = pnet.run(pictures)
+                answers = _in_strips(pnet, pictures)
                 _check(answers, (len(part), CHANNELS, _cells(height), _cells(width)), "P-Net")
                 for (index, level), answer in zip(part, answers, strict=True):
                     found[index].append(_proposals(answer, level.scale, jobs[index].options.network_thresholds[0]))
@@ -176,6 +176,21 @@ class Mtcnn:
 def _cells(pixels: int) -> int:
     """P-Net's cells along a side: 3x3, pool of 2 rounding up, 3x3, 3x3."""
     return (pixels - 2 + 1) // 2 - 4
+
+
+def _in_strips(pnet: Runner, pictures: Tensor) -> Tensor:
+    """P-Net's answers for the stack; a level larger than one run may be goes through strip by strip, with the same
+    answers: strips share the 10 rows of pixels that cells on either side look at."""
+    height, width = pictures.shape[2:]
+    rows, at_once = _cells(height), max(1, _STACK_PIXELS // (STRIDE * width))
+    if rows <= at_once:
+        return pnet.run(pictures)
+    parts: list[Tensor] = []
+    for first in range(0, rows, at_once):
+        last = first + at_once
+        end = height if last >= rows else STRIDE * last + CELL - STRIDE
+        parts.append(pnet.run(np.ascontiguousarray(pictures[:, :, STRIDE * first : end])))
+    return np.concatenate(parts, axis=2)
 
 
 def _proposals(answer: Tensor, scale: float, threshold: float) -> tuple[Boxes, Scores, Boxes]:

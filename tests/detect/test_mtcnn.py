@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from faceanond.config.model import DetectOptions
+from faceanond.detect import mtcnn
 from faceanond.detect.mtcnn import Mtcnn, Networks, Tensor
 from faceanond.detect.protocol import Detector, DetectRequest
 from faceanond.errors import DetectionError
@@ -126,6 +127,16 @@ def test_crops_go_through_in_bounded_chunks() -> None:
     detect(scripted(rnet=rnet), noise(400, 300), noise(640, 480))
     assert max(seen) <= 16
     assert sum(seen) > 32
+
+
+@pytest.mark.parametrize("pixels", [1, 4_000, 9_999, 20_000])
+def test_a_level_too_large_for_one_run_gives_the_same_in_strips(
+    detector: Detector, pixels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [posed("astronaut 0.5"), posed("astronaut 0.9 odd size")]
+    whole = detect(detector, *pictures)
+    monkeypatch.setattr(mtcnn, "_STACK_PIXELS", pixels)
+    assert detect(detector, *pictures) == whole
 
 
 def corrupt(batch: Tensor, value: float, channel: int) -> Tensor:

@@ -75,8 +75,8 @@ def test_auto_takes_the_cpu_where_no_gpu_is_and_says_why(no_driver: None) -> Non
     assert available_provider() == "cpu"
 
 
-def test_threads_are_counted_by_the_cores_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cores, threads in ((1, 1), (2, 2), (64, 4)):
+def test_half_of_the_cores_that_the_process_may_use_detect(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, threads in ((1, 1), (2, 1), (6, 3), (64, 4)):
         monkeypatch.setattr(session.os, "sched_getaffinity", lambda pid, cores=cores: set(range(cores)))
         assert choose_device("cpu").threads == threads
 
