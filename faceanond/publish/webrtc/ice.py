@@ -135,6 +135,19 @@ class EdgeConnection(aioice.Connection):
         )
         self._network = network
         self._local = local
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def connect(self) -> None:
+        self._idle.clear()
+        try:
+            await super().connect()
+        finally:
+            self._idle.set()
+
+    async def settled(self) -> None:
+        """Waits until no `connect` runs: aiortc starts it in a task that it does not wait for when it closes."""
+        await self._idle.wait()
 
     async def get_component_candidates(
         self, component: int, addresses: list[str], timeout: int = 5

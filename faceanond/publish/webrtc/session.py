@@ -168,6 +168,8 @@ async def _close(connection: RTCPeerConnection, agent: ice.EdgeConnection | None
     try:
         async with asyncio.timeout(CLOSING):
             await connection.close()
+            if agent is not None:
+                await agent.settled()
     except Exception as error:  # noqa: BLE001 (whatever aiortc stumbles over, the sockets must go)
         log.warning("peer connection did not close", error=type(error).__name__)
         if agent is not None:

@@ -126,8 +126,8 @@ async def live(
 async def until(done: Callable[[], object]) -> None:
     """Waits for something that happens in real time and tells nobody; fails after ten seconds."""
     async with asyncio.timeout(10):
-        while not done():
-            await asyncio.sleep(0.005)  # noqa: ASYNC110 (sockets, threads and aiortc's tasks set no event of ours)
+        while not done():  # noqa: ASYNC110 (sockets and aiortc's tasks set no event of ours)
+            await asyncio.sleep(0.005)
 
 
 class Viewer:

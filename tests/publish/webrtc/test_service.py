@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+from pathlib import Path
+
+import pytest
+from aiortc import RTCSessionDescription
+
+from faceanond.clock import SystemClock
+from faceanond.config.model import IceServer, WebRtc
+from faceanond.errors import UsageError
+from faceanond.publish.stream import Stream
+from faceanond.publish.webrtc.errors import (
+    MalformedOfferError,
+    NoStreamError,
+    OfferError,
+    TooManyViewersError,
+    UnsupportedOfferError,
+)
+from faceanond.publish.webrtc.service import WhepService
+from tests.conftest import FakeClock
+from tests.publish.webrtc.feed import live, until, viewer
+from tests.publish.webrtc.offers import VIDEO, offer
+
+
+def sockets() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def gone(service: WhepService) -> None:
+    """Waits until every session is closed."""
+    await until(lambda: not service.sessions)
+
+
+async def test_a_viewer_sees_the_camera_that_it_asked_for() -> None:
+    async with live("lobby", "yard", size=(320, 180)) as (service, streams), viewer() as one:
+        answer = await one.join(service, "yard")
+        frame = await one.picture()
+        assert (frame.width, frame.height) == (320, 180)
+        assert streams["yard"].viewers() == {"webrtc": 1}
+        assert not streams["lobby"].viewers().get("webrtc")
+        assert await service.end(answer.session_id)
+
+
+async def test_viewers_share_one_stream() -> None:
+    async with live("lobby") as (service, streams), viewer() as one, viewer() as other:
+        await one.join(service, "lobby")
+        await other.join(service, "lobby")
+        assert (await one.picture()).width == (await other.picture()).width
+        assert streams["lobby"].viewers() == {"webrtc": 2}
+
+
+async def test_a_keyframe_request_of_a_viewer_reaches_the_shared_stream() -> None:
+    async with live("lobby") as (service, streams), viewer() as one:
+        asked = asyncio.Event()
+        streams["lobby"].request_keyframe = asked.set  # type: ignore[method-assign]
+        await one.join(service, "lobby")
+        streams["lobby"].take_keyframe_request()
+        asked.clear()
+        receiver = one.transceiver.receiver
+        await until(lambda: receiver._RTCRtpReceiver__remote_streams)  # type: ignore[attr-defined]
+        (ssrc,) = list(receiver._RTCRtpReceiver__remote_streams)[:1]  # type: ignore[attr-defined]
+        async with asyncio.timeout(5):
+            await receiver._send_rtcp_pli(ssrc)
+            await asked.wait()
+
+
+async def test_a_session_can_be_ended_once_and_only_at_its_camera() -> None:
+    async with live("lobby") as (service, _), viewer() as one:
+        answer = await one.join(service, "lobby")
+        assert not await service.end(answer.session_id, camera="yard")
+        assert not await service.end("guess")
+        assert await service.end(answer.session_id, camera="lobby")
+        await gone(service)
+        assert not await service.end(answer.session_id)
+
+
+async def test_session_names_are_long_and_all_different() -> None:
+    async with live("lobby") as (service, _):
+        names = {(await service.offer("lobby", offer(), local="127.0.0.1")).session_id for _ in range(5)}
+        assert len(names) == 5
+        assert min(map(len, names)) >= 32
+
+
+async def test_a_viewer_that_closes_is_forgotten_at_once() -> None:
+    async with live("lobby") as (service, streams):
+        async with viewer() as one:
+            await one.join(service, "lobby")
+            await one.picture()
+        await gone(service)
+        assert streams["lobby"].viewers() == {"webrtc": 0}
+
+
+async def test_a_closing_stream_ends_its_viewers() -> None:
+    async with live("lobby") as (service, streams), viewer() as one:
+        await one.join(service, "lobby")
+        await one.picture()
+        streams["lobby"].close()
+        await gone(service)
+
+
+async def test_leaving_the_service_closes_every_session_and_socket() -> None:
+    before, tasks = sockets(), len(asyncio.all_tasks())
+    async with live("lobby") as (service, _):
+        for _ in range(3):
+            await service.offer("lobby", offer(), local="127.0.0.1")
+        assert sockets() > before
+    assert service.sessions == 0
+    assert sockets() == before
+    assert len(asyncio.all_tasks()) == tasks
+    with pytest.raises(OfferError):
+        await service.offer("lobby", offer())
+
+
+async def test_a_cancelled_service_closes_its_viewers_too(clock: FakeClock) -> None:
+    before = sockets()
+    service = WhepService({"lobby": Stream("lobby", clock=clock)}.get, WebRtc(), clock=clock)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(service.run())
+        await asyncio.sleep(0)
+        await service.offer("lobby", offer(), local="127.0.0.1")
+        running.cancel()
+    assert service.sessions == 0
+    assert sockets() == before
+
+
+async def test_an_offer_that_never_connects_is_given_up(clock: FakeClock) -> None:
+    async with WhepService({"lobby": Stream("lobby", clock=clock)}.get, WebRtc(), clock=clock) as service:
+        before = sockets()
+        await service.offer("lobby", offer(), local="127.0.0.1")
+        await clock.advance(9.9)
+        assert service.sessions == 1
+        await clock.advance(0.2)
+        await gone(service)
+        assert sockets() == before
+
+
+async def test_a_viewer_that_falls_silent_is_dropped(clock: FakeClock) -> None:
+    async with live("lobby", clock=clock) as (service, streams), viewer() as one:
+        await one.join(service, "lobby")
+        await until(lambda: streams["lobby"].viewers() == {"webrtc": 1})
+        # It sends no report any more, as if it had been killed.
+        one.transceiver.receiver._RTCRtpReceiver__rtcp_task.cancel()  # type: ignore[attr-defined]
+        await clock.advance(10)
+        assert service.sessions == 1
+        await clock.advance(12.1)
+        await gone(service)
+
+
+async def test_too_many_viewers_are_told_when_to_come_back() -> None:
+    async with live("lobby", settings=WebRtc(max_viewers=2)) as (service, _):
+        for _ in range(2):
+            await service.offer("lobby", offer(), local="127.0.0.1")
+        with pytest.raises(TooManyViewersError, match="max_viewers") as caught:
+            await service.offer("lobby", offer(), local="127.0.0.1")
+        assert caught.value.retry_after > 0
+
+
+async def test_when_the_ports_run_out_the_viewer_is_told() -> None:
+    async with live("lobby", settings=WebRtc(udp_ports=(45999, 45999))) as (service, _):
+        await service.offer("lobby", offer(), local="127.0.0.1")
+        with pytest.raises(TooManyViewersError, match="udp_ports"):
+            await service.offer("lobby", offer(), local="127.0.0.1")
+        await until(lambda: service.sessions == 1)
+
+
+async def test_a_camera_without_a_stream_has_no_place(clock: FakeClock) -> None:
+    async with WhepService(lambda _: None, WebRtc(), clock=clock) as service:
+        with pytest.raises(NoStreamError, match="lobby"):
+            await service.offer("lobby", offer())
+
+
+async def test_external_addresses_stand_in_the_answer() -> None:
+    async with live("lobby", settings=WebRtc(external_addresses=("203.0.113.9",))) as (service, _):
+        answer = await service.offer("lobby", offer(), local="127.0.0.1")
+        assert " 203.0.113.9 " in answer.sdp
+        assert " 127.0.0.1 " in answer.sdp
+
+
+async def test_no_stun_server_is_asked_unless_configured(clock: FakeClock) -> None:
+    assert WhepService(lambda _: None, WebRtc(), clock=clock)._configuration.iceServers == []
+    settings = WebRtc(ice_servers=(IceServer(urls=("stun:192.0.2.9",)),))
+    (server,) = WhepService(lambda _: None, settings, clock=clock)._configuration.iceServers or []
+    assert server.urls == ["stun:192.0.2.9"]
+
+
+async def test_a_wrong_external_address_is_found_at_once(clock: FakeClock) -> None:
+    with pytest.raises(UsageError):
+        WhepService(lambda _: None, WebRtc(external_addresses=("nowhere",)), clock=clock)
+
+
+async def test_an_offer_that_aiortc_chokes_on_is_malformed_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def choke(*_: object) -> None:
+        raise KeyError("aiortc's parser")
+
+    monkeypatch.setattr("aiortc.RTCPeerConnection.setRemoteDescription", choke)
+    async with live("lobby") as (service, _):
+        before = sockets()
+        with pytest.raises(MalformedOfferError):
+            await service.offer("lobby", offer())
+        await gone(service)
+        assert sockets() == before
+
+
+async def test_three_hundred_mutated_offers_leave_no_trace() -> None:
+    dice = random.Random(20261123)
+    lines = offer().split("\r\n")
+    async with live("lobby", clock=SystemClock()) as (service, _):
+        gc.collect()
+        before, tasks = sockets(), len(asyncio.all_tasks())
+        outcomes = {"answered": 0, "refused": 0}
+        for _ in range(300):
+            mutated = list(lines)
+            for _ in range(dice.randint(1, 3)):
+                place = dice.randrange(len(mutated))
+                text = mutated[place]
+                cut = dice.randint(0, len(text))
+                mutated[place] = dice.choice(
+                    [
+                        "",
+                        text[:cut],
+                        text[:cut] + dice.choice("\x00é9 :=/-") + text[cut:],
+                        text[::-1],
+                        mutated[dice.randrange(len(mutated))],
+                    ]
+                )
+            try:
+                answer = await service.offer("lobby", "\r\n".join(mutated), local="127.0.0.1")
+            except (MalformedOfferError, UnsupportedOfferError):
+                outcomes["refused"] += 1
+            else:
+                outcomes["answered"] += 1
+                assert await service.end(answer.session_id)
+        assert min(outcomes.values()) > 20
+        await gone(service)
+        gc.collect()
+        assert sockets() == before
+        assert len(asyncio.all_tasks()) == tasks
+
+
+async def test_twenty_viewers_that_come_and_go_leave_no_trace() -> None:
+    async with live("lobby") as (service, streams):
+        before, tasks = sockets(), len(asyncio.all_tasks())
+        for _ in range(20):
+            async with viewer() as one:
+                await one.join(service, "lobby")
+                await until(lambda: streams["lobby"].viewers().get("webrtc") == 1)
+            await gone(service)
+        gc.collect()
+        assert sockets() == before
+        assert len(asyncio.all_tasks()) == tasks
+
+
+async def test_a_viewer_with_audio_in_its_offer_gets_the_video() -> None:
+    async with live("lobby") as (service, _), viewer() as one:
+        one.connection.addTransceiver("audio", direction="recvonly")
+        answer = await one.join(service, "lobby")
+        assert (await one.picture()).width == 320
+        kinds = [line.split()[0] for line in answer.sdp.splitlines() if line.startswith("m=")]
+        assert kinds == ["m=video", "m=audio"]
+
+
+async def test_a_viewer_that_offers_to_send_is_refused() -> None:
+    async with live("lobby") as (service, _):
+        with pytest.raises(UnsupportedOfferError):
+            await service.offer("lobby", offer(VIDEO.replace("a=recvonly", "a=sendrecv")))
+        assert service.sessions == 0
+
+
+async def test_an_abandoned_offer_is_closed(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    entered = asyncio.Event()
+
+    async def hang(_: object, __: RTCSessionDescription) -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("aiortc.RTCPeerConnection.setRemoteDescription", hang)
+    monkeypatch.setattr("faceanond.publish.webrtc.session.NEGOTIATION", 0.2)
+    async with WhepService({"lobby": Stream("lobby", clock=clock)}.get, WebRtc(), clock=clock) as service:
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(service.offer("lobby", offer()))
+            await entered.wait()
+            asking.cancel()
+        await gone(service)

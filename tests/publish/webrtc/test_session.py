@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection
+
+from faceanond.publish.stream import Stream
+from faceanond.publish.webrtc import session as module
+from faceanond.publish.webrtc.errors import OfferError
+from faceanond.publish.webrtc.ice import Network
+from faceanond.publish.webrtc.sdp import read_offer
+from faceanond.publish.webrtc.session import Session
+from tests.conftest import FakeClock
+from tests.publish.webrtc.offers import offer
+
+
+def make(clock: FakeClock) -> Session:
+    return Session(
+        "lobby",
+        Stream("lobby", clock=clock),
+        read_offer(offer()),
+        configuration=RTCConfiguration(iceServers=[]),
+        network=Network(),
+        local="127.0.0.1",
+        clock=clock,
+    )
+
+
+async def test_constrained_baseline_is_preferred_to_baseline(clock: FakeClock) -> None:
+    session = make(clock)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(session.run())
+        answer = await session.answer()
+        session.end("test over")
+    profiles = [line.rpartition("=")[2] for line in answer.splitlines() if "profile-level-id" in line]
+    assert profiles == ["42e01f", "42001f"]
+
+
+async def test_the_first_reason_to_end_counts(clock: FakeClock) -> None:
+    session = make(clock)
+    session.end("first")
+    session.end("second")
+    assert session._reason == "first"
+
+
+async def test_a_refusal_after_the_answer_changes_nothing(clock: FakeClock) -> None:
+    session = make(clock)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(session.run())
+        answer = await session.answer()
+        session.refuse(OfferError("too late"))
+        assert await session.answer() == answer
+
+
+async def test_a_negotiation_that_takes_too_long_is_an_offer_error(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(RTCPeerConnection, "setRemoteDescription", hang)
+    monkeypatch.setattr(module, "NEGOTIATION", 0.01)
+    session = make(clock)
+    await session.run()
+    with pytest.raises(OfferError, match="STUN"):
+        await session.answer()
+
+
+async def test_a_connection_that_does_not_close_loses_its_sockets(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = RTCPeerConnection.close
+    stuck: list[RTCPeerConnection] = []
+
+    async def hang(connection: RTCPeerConnection) -> None:
+        stuck.append(connection)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(RTCPeerConnection, "close", hang)
+    monkeypatch.setattr(module, "CLOSING", 0.01)
+    session = make(clock)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(session.run())
+        await session.answer()
+        session.end("test over")
+    (connection,) = stuck
+    protocols = connection.getTransceivers()[0].receiver.transport.transport._connection._protocols
+    assert protocols
+    assert all(protocol.transport.is_closing() for protocol in protocols)
+    await closed(connection)
