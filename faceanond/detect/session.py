@@ -12,13 +12,17 @@ import io
 import os
 from dataclasses import dataclass
 
-import numpy as np
-import onnxruntime as ort
-import structlog
-from numpy.typing import NDArray
+# The wheels report to their maker unless told not to, before the library is loaded: a privacy tool must not, and needs
+# no device id and no event database in the home folder either.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-from faceanond.detect.protocol import DeviceLostError
-from faceanond.errors import DetectionError, UnavailableError
+import numpy as np  # noqa: E402
+import onnxruntime as ort  # noqa: E402
+import structlog  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
+
+from faceanond.detect.protocol import DeviceLostError  # noqa: E402
+from faceanond.errors import DetectionError, UnavailableError  # noqa: E402
 
 log = structlog.get_logger(__name__)
 

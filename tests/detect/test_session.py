@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,3 +129,13 @@ def test_nothing_is_written_to_stderr(capfd: pytest.CaptureFixture[str]) -> None
     with pytest.raises(DetectionError):
         Network("twice", doubling(), CPU).run(np.zeros((1, 3), np.float32))
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.may_block
+def test_onnx_runtime_reports_to_nobody(tmp_path: Path) -> None:
+    """In a process of its own, with an empty home: the library leaves no device id and no event database there."""
+    code = "from faceanond.detect.session import choose_device, _open_probe; _open_probe(choose_device('cpu').provider)"
+    environ = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environ |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", code], env=environ, check=True, timeout=60)
+    assert list(tmp_path.rglob("*")) == []
