@@ -184,7 +184,8 @@ export class Player {
     let changed = answered;
     for (;;) {
       await sleep(decoded ? 1_000 : 100, signal);
-      if (connection.connectionState === "failed" || connection.connectionState === "closed") {
+      // A server that ends the session closes DTLS, which the connection's own state does not tell.
+      if ([connection.connectionState, receiver.transport?.state].some((state) => state === "failed" || state === "closed")) {
         throw decoded ? new Trouble("Connection lost") : unreachable();
       }
       const now = performance.now();

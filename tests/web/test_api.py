@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import json
+
+from faceanond.frames import Verdict
+from faceanond.stats import Histogram
+from faceanond.status import CameraState, CameraStatus
+from faceanond.web.api import camera_json, mean
+
+
+def test_a_camera_with_everything_is_plain_json() -> None:
+    histogram = Histogram(0.1, 1.0)
+    histogram.observe(0.05)
+    histogram.observe(0.25)
+    status = CameraStatus(
+        name="lobby",
+        state=CameraState.LIVE,
+        source="rtsp://10.0.0.12/stream1",
+        fps=24.99871,
+        published={Verdict.MASKED: 3},
+        dropped={("capture", "late"): 2, ("capture", "size"): 1, ("stream", "slow"): 4},
+        latency=histogram.snapshot(),
+        fail_closed_seconds={"timeout": 1.23456},
+    )
+    shown = json.loads(json.dumps(camera_json(status)))
+    assert shown["state"] == "live"
+    assert shown["fps"] == 25.0
+    assert shown["published"] == {"masked": 3}
+    assert shown["dropped"] == {"capture": {"late": 2, "size": 1}, "stream": {"slow": 4}}
+    assert shown["latency"] == 0.15
+    assert shown["fail_closed_seconds"] == {"timeout": 1.235}
+
+
+def test_a_histogram_without_observations_has_no_mean() -> None:
+    assert mean(None) is None
+    assert mean(Histogram(1.0).snapshot()) is None

@@ -1,0 +1,175 @@
+"""The pages in a real Chromium, fed by real H.264."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Page, async_playwright
+
+from faceanond.config.model import Http
+from faceanond.publish.stream import Stream
+from faceanond.publish.webrtc.service import WhepService
+from faceanond.status import CameraState
+from faceanond.web.app import build
+from faceanond.web.server import serving
+from tests.conftest import need_tool
+from tests.publish.webrtc.feed import live, until
+from tests.web.standin import Camera, Cameras, Pulse, exposition
+
+pytestmark = pytest.mark.e2e
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+FRAMES = "[...document.querySelectorAll('video')].map((video) => video.getVideoPlaybackQuality().totalVideoFrames)"
+
+
+class Site:
+    """A served wall with its cameras, and a page open on it."""
+
+    def __init__(
+        self, page: Page, url: str, cameras: Cameras, service: WhepService, streams: dict[str, Stream]
+    ) -> None:
+        self.page, self.url, self.cameras, self.service, self.streams = page, url, cameras, service, streams
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+
+    async def open(self, path: str = "/") -> None:
+        await self.page.goto(self.url + path)
+
+    async def frames(self, more_than: int = 0) -> list[int]:
+        """How many pictures each video has shown, once each has shown more than that."""
+        await self.page.wait_for_function(f"() => {FRAMES}.length && {FRAMES}.every((count) => count > {more_than})")
+        counts: list[int] = await self.page.evaluate(FRAMES)
+        return counts
+
+    async def text(self, selector: str, expected: str) -> None:
+        await self.page.wait_for_function(
+            "([selector, expected]) => document.querySelector(selector)?.textContent.includes(expected)",
+            arg=[selector, expected],
+        )
+
+
+@contextlib.asynccontextmanager
+async def site(*cameras: Camera) -> AsyncIterator[Site]:
+    settings = Http(listen=("127.0.0.1", 0))
+    fleet = Cameras(*cameras)
+    async with live(*fleet.by_name) as (service, streams):
+        app = build(fleet, service, Pulse(), exposition, settings)
+        async with (
+            serving(app, settings) as (host, port),
+            async_playwright() as playwright,
+            await playwright.chromium.launch(executable_path=need_tool("chromium"), args=FLAGS) as browser,
+        ):
+            yield Site(await browser.new_page(), f"http://{host}:{port}", fleet, service, streams)
+
+
+async def test_the_wall_plays_every_camera_and_keeps_playing() -> None:
+    async with site(Camera("lobby", faces_current=2), Camera("yard")) as wall:
+        await wall.open()
+        first = await wall.frames()
+        later = await wall.frames(max(first) + 20)
+        assert len(later) == 2
+        await wall.text("#summary", "2 of 2 cameras live")
+        await wall.text("[data-camera=lobby] .figures", "1280×720 · 25 fps · 2 faces")
+        assert wall.service.sessions == 2
+        assert wall.errors == []
+
+
+async def test_one_camera_has_a_page_of_its_own() -> None:
+    async with site(Camera("lobby"), Camera("yard")) as wall:
+        await wall.open()
+        await wall.page.click("[data-camera=yard] .screen")
+        await wall.page.wait_for_url("**/cameras/yard")
+        assert len(await wall.frames(5)) == 1
+        assert wall.streams["yard"].viewers() == {"webrtc": 1}
+        assert await wall.page.title() == "yard · faceanond"
+
+
+async def test_leaving_the_page_ends_its_sessions_at_once() -> None:
+    async with site(Camera("lobby")) as wall:
+        await wall.open()
+        await wall.frames()
+        await wall.page.goto("about:blank")
+        await until(lambda: not wall.service.sessions)
+
+
+async def test_a_lost_session_is_joined_again_by_itself() -> None:
+    async with site(Camera("lobby")) as wall:
+        await wall.open()
+        await wall.frames(5)
+        (session,) = wall.service._sessions
+        await wall.service.end(session)
+        await wall.page.wait_for_function("() => document.querySelector('.tile:not([data-playing])')")
+        await wall.page.wait_for_function("() => document.querySelector('.tile[data-playing]')")
+        assert session not in wall.service._sessions
+
+
+async def test_the_badge_says_what_is_wrong() -> None:
+    lobby, yard = Camera("lobby"), Camera("yard", state=CameraState.DISABLED, width=0, height=0)
+    async with site(lobby, yard) as wall:
+        await wall.open()
+        await wall.text("[data-camera=lobby] .state", "Live")
+        await wall.text("[data-camera=yard] .words", "Switched off")
+        lobby.become(fail_closed="detector_timeout")
+        await wall.text("[data-camera=lobby] .detail", "detector timeout")
+        await wall.text("[data-camera=lobby] .state", "Concealed")
+        lobby.become(state=CameraState.RETRYING, fail_closed=None, retry_in=6.2, last_error="connection <b>refused</b>")
+        await wall.text("[data-camera=lobby] .state", "Retrying in 7 s")
+        await wall.text("[data-camera=lobby] .detail", "connection <b>refused</b>")
+        await wall.text("#summary", "0 of 2 cameras live")
+
+
+async def test_only_tiles_in_sight_play() -> None:
+    cameras = [Camera(f"cam-{number}") for number in range(8)]
+    async with site(*cameras) as wall:
+        await wall.page.set_viewport_size({"width": 320, "height": 480})
+        await wall.open()
+        await wall.page.wait_for_function("() => document.querySelector('.tile[data-playing]')")
+        assert wall.service.sessions < len(cameras)
+        await wall.page.evaluate("document.querySelector('[data-camera=cam-7]').scrollIntoView()")
+        await wall.page.wait_for_function("() => document.querySelector('[data-camera=cam-7][data-playing]')")
+
+
+async def test_a_browser_without_h264_is_told_so() -> None:
+    async with site(Camera("lobby")) as wall:
+        await wall.page.add_init_script("RTCRtpReceiver.getCapabilities = () => ({codecs: [{mimeType: 'video/VP8'}]})")
+        await wall.open()
+        await wall.text(".words", "This browser offers no H.264")
+        assert wall.service.sessions == 0
+
+
+async def test_where_udp_is_blocked_the_page_says_so() -> None:
+    """The viewer gets the answer without its candidates, and a password with which no check succeeds."""
+    async with site(Camera("lobby")) as wall:
+        await wall.page.add_init_script("""
+            const original = RTCPeerConnection.prototype.setRemoteDescription;
+            RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+                const alone = sdp.replace(/a=candidate.*\\r\\n/g, "");
+                const deaf = alone.replace(/a=ice-pwd:.*/, "a=ice-pwd:" + "x".repeat(24));
+                return original.call(this, { type, sdp: deaf }).then(() => { window.answered = true; });
+            };
+        """)
+        await wall.page.clock.install()
+        await wall.open()
+        await wall.page.wait_for_function("() => window.answered")
+        await wall.page.clock.fast_forward(11_000)
+        await wall.text(".words", "Video cannot get through")
+        await wall.text(".hint", "webrtc.udp_ports")
+
+
+async def test_a_full_server_is_told_in_words() -> None:
+    async with site(Camera("lobby")) as wall:
+        wall.service._most = 0
+        await wall.open()
+        await wall.text(".words", "No free place to watch")

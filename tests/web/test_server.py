@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from faceanond.config.model import Http
+from faceanond.errors import UnavailableError
+from faceanond.web import server
+from faceanond.web.server import serving
+
+ANY = Http(listen=("127.0.0.1", 0))
+
+
+def application() -> web.Application:
+    app = web.Application()
+
+    async def hello(_: web.Request) -> web.Response:
+        return web.Response(text="hello")
+
+    app.router.add_get("/", hello)
+    return app
+
+
+async def test_it_serves_and_tells_the_real_port() -> None:
+    async with serving(application(), ANY) as (host, port), aiohttp.ClientSession() as session:
+        assert (host, port) != ("127.0.0.1", 0)
+        async with session.get(f"http://{host}:{port}/") as response:
+            assert await response.text() == "hello"
+
+
+async def test_after_leaving_nobody_listens() -> None:
+    async with serving(application(), ANY) as (host, port):
+        pass
+    with pytest.raises(OSError, match="Connect call failed"):
+        await asyncio.open_connection(host, port)
+
+
+async def test_a_port_in_use_is_told_with_its_key() -> None:
+    async with serving(application(), ANY) as (host, port):
+        with pytest.raises(UnavailableError, match=rf"http\.listen: {host}:{port} is in use by another process"):
+            async with serving(application(), Http(listen=(host, port))):
+                pytest.fail("two listeners on one port")
+
+
+async def test_an_address_of_another_machine_is_told() -> None:
+    with pytest.raises(UnavailableError, match="is not an address of this machine"):
+        async with serving(application(), Http(listen=("198.51.100.77", 0))):
+            pytest.fail("listening on an address that is not ours")
+
+
+async def test_a_request_that_never_ends_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "GRACE", 0.05)
+    entered = asyncio.Event()
+    app = application()
+
+    async def hang(_: web.Request) -> web.Response:
+        entered.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    app.router.add_get("/hang", hang)
+    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+
+        async def ask(url: str) -> None:
+            with pytest.raises(aiohttp.ClientError):
+                await session.get(url)
+
+        async with asyncio.timeout(5), serving(app, ANY) as (host, port):
+            group.create_task(ask(f"http://{host}:{port}/hang"))
+            await entered.wait()
