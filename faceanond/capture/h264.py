@@ -44,7 +44,7 @@ class ReferenceCounter:
             self._length_size = (extradata[4] & 3) + 1
             units = _from_avcc(extradata)
         else:
-            units = _annex_b(extradata)
+            units = units_annex_b(extradata)
         for unit in units:
             self._learn(unit)
 
@@ -94,10 +94,11 @@ class ReferenceCounter:
                 self._sps = None
 
     def _units(self, data: bytes) -> Iterator[bytes]:
-        return _lengths(data, self._length_size) if self._length_size else _annex_b(data)
+        return _lengths(data, self._length_size) if self._length_size else units_annex_b(data)
 
 
-def _annex_b(data: bytes) -> Iterator[bytes]:
+def units_annex_b(data: bytes) -> Iterator[bytes]:
+    """The NAL units between the start codes."""
     start = data.find(b"\0\0\1")
     while start >= 0:
         following = data.find(b"\0\0\1", start + 3)

@@ -31,6 +31,7 @@ class Connection:
         self._addresses: frozenset[str] = frozenset()
         self._before: frozenset[str] = frozenset()
         self._unsure = False
+        self._ended = False
 
     def resolve(self) -> None:
         """Looks the host up. Blocks; raises OSError when the name is unknown."""
@@ -59,7 +60,7 @@ class Connection:
 
     def went_elsewhere(self) -> bool:
         """After a successful open: no connection to the configured host is there, so it is to another one."""
-        if self._host is None or self._unsure or not _FDS.is_dir():
+        if self._host is None or self._unsure or self._ended or not _FDS.is_dir():
             return False
         with _lock:
             return self not in _claimed.values()
@@ -68,6 +69,7 @@ class Connection:
         """Ends the connection; whoever is blocked on it gets an end of file. From any thread."""
         if self._host is None:
             return
+        self._ended = True
         with _lock:
             if self in _opening:
                 if self._unsure:

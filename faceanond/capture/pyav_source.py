@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +22,7 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from faceanond.capture import network
+from faceanond.capture.access_units import PictureJoiner
 from faceanond.capture.errors import Doing, translate
 from faceanond.capture.gaps import GapDetector
 from faceanond.capture.h264 import ReferenceCounter
@@ -172,6 +173,9 @@ class PyAvSource:
         intra_only = outcome.codec_context.codec.intra_only
         self._refreshes = intra_only or name != "h264"
         self._counter = ReferenceCounter(outcome.codec_context.extradata or b"") if name == "h264" else None
+        # Only RTSP servers cut pictures; other formats hold whole ones, and not with start codes.
+        joins = name == "h264" and self._target.format == "rtsp"
+        self._joiner: PictureJoiner[Packet[VideoStream]] | None = PictureJoiner() if joins else None
         self._gaps = GapDetector() if self._target.lossy and not intra_only and name != "h264" else None
         return outcome
 
@@ -194,7 +198,9 @@ class PyAvSource:
     def _choose(self, container: InputContainer) -> VideoStream | SourceError:
         """The stream that holds the video, if there is one and it came from where it should."""
         if self._target.format == "rtsp" and self._connection.went_elsewhere():
-            return self._error(SourceFault.UNREACHABLE, "the camera redirects to another host, which is refused")
+            return self._error(
+                SourceFault.UNREACHABLE, "the connection is gone, or leads to another host, which is refused (redirect)"
+            )
         if not container.streams.video:
             return self._error(SourceFault.NOT_VIDEO, "there is no video in it, only sound or data")
         stream = container.streams.video[0]
@@ -217,6 +223,9 @@ class PyAvSource:
                 return wrong
         # Without the limit a small hostile packet could make the decoder ask for gigabytes.
         context.options = {"max_pixels": str(LARGEST * LARGEST)}
+        if context.name == "mjpeg":
+            # Else a picture that ends half-way is filled up with grey and passes for whole.
+            context.options["err_detect"] = "explode"
         many = context.width * context.height > ONE_THREAD or not self._live
         context.thread_type = ThreadType.AUTO if many else ThreadType.NONE
         context.thread_count = min(MORE_THREADS, os.cpu_count() or 1) if many else 1
@@ -233,7 +242,8 @@ class PyAvSource:
                 return self._make(*self._ready.popleft())
             packet = self._demux(doing)
             if packet is not None:
-                self._decode(packet)
+                for whole in self._whole(packet):
+                    self._decode(whole)
             elif not self._ready and not self._again():
                 return None
         return None
@@ -250,6 +260,16 @@ class PyAvSource:
             # The connection was shut from here: what FFmpeg calls it does not matter.
             return None
         raise failure
+
+    def _whole(self, packet: Packet[VideoStream]) -> Iterator[Packet[VideoStream]]:
+        """The packet, or what can be decoded now in its place; see access_units.py."""
+        if self._joiner is None:
+            yield packet
+        elif packet.size:
+            yield from map(_joined, self._joiner.push(packet))
+        else:
+            yield from map(_joined, self._joiner.flush())
+            yield packet
 
     def _decode(self, packet: Packet[VideoStream]) -> None:
         arrived = self._clock.monotonic()
@@ -357,6 +377,19 @@ class PyAvSource:
 
     def _error(self, fault: SourceFault, reason: str) -> SourceError:
         return SourceError(fault, f"{self._target.shown}: {reason}")
+
+
+def _joined(pieces: Sequence[Packet[VideoStream]]) -> Packet[VideoStream]:
+    """One packet out of the pieces of one picture."""
+    first = pieces[0]
+    if len(pieces) == 1:
+        return first
+    whole = cast("Packet[VideoStream]", Packet(b"".join(bytes(piece) for piece in pieces)))
+    timed = next((piece for piece in pieces if piece.pts is not None), first)
+    whole.stream, whole.time_base, whole.pts, whole.dts = first.stream, first.time_base, timed.pts, timed.dts
+    whole.is_keyframe = True
+    whole.is_corrupt = any(piece.is_corrupt for piece in pieces)
+    return whole
 
 
 def _rate(stream: VideoStream) -> float:

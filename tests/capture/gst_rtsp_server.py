@@ -24,7 +24,12 @@ def launch(options):
     if options.codec == "mjpeg":
         video = f"{source} ! jpegenc ! rtpjpegpay name=pay0 pt=26"
     else:
-        encoder = f"x264enc tune=zerolatency speed-preset=ultrafast bitrate=2000 key-int-max={options.gop}"
+        # With slices, the payloader repeats the headers before each slice of a key picture.
+        slices = "sliced-threads=true threads=2" if options.sliced else "sliced-threads=false threads=1"
+        encoder = (
+            f"x264enc tune=zerolatency speed-preset=ultrafast bitrate=2000 key-int-max={options.gop} {slices} ! "
+            "video/x-h264,profile=baseline"
+        )
         video = f"{source} ! {encoder} ! rtph264pay name=pay0 pt=96 config-interval=-1 mtu=400"
     sound = " audiotestsrc is-live=true ! alawenc ! rtppcmapay name=pay1 pt=8" if options.audio else ""
     return f"( {video}{sound} )"
@@ -74,6 +79,7 @@ def main():
     parser.add_argument("--fps", type=int, default=25)
     parser.add_argument("--gop", type=int, default=25)
     parser.add_argument("--audio", action="store_true")
+    parser.add_argument("--sliced", action="store_true")
     options = parser.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
