@@ -16,13 +16,13 @@ from dataclasses import dataclass
 # no device id and no event database in the home folder either.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-import numpy as np  # noqa: E402
-import onnxruntime as ort  # noqa: E402
-import structlog  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
+import numpy as np
+import onnxruntime as ort
+import structlog
+from numpy.typing import NDArray
 
-from faceanond.detect.protocol import DeviceLostError  # noqa: E402
-from faceanond.errors import DetectionError, UnavailableError  # noqa: E402
+from faceanond.detect.protocol import DeviceLostError
+from faceanond.errors import DetectionError, UnavailableError
 
 log = structlog.get_logger(__name__)
 

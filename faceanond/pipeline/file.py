@@ -54,10 +54,11 @@ class Report:
     """One JSON line per frame: what was decided and what was really covered. Closed by its context."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
             self._file: TextIO = path.open("w", encoding="utf-8")
         except OSError as error:
-            raise UnavailableError(f"{path}: the report cannot be written: {error.strerror}") from None
+            raise self._failed(error) from None
 
     def __enter__(self) -> Self:
         return self
@@ -65,10 +66,14 @@ class Report:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as failure:
+            if error is None:
+                raise self._failed(failure) from None
 
     def write(self, number: int, frame: AnonymisedFrame) -> None:
-        """Notes one published frame; boxes are in pixels of the input."""
+        """Notes one published frame; boxes are in pixels of the input. Raises UnavailableError, on a full disk say."""
         line: dict[str, object] = {"frame": number, "pts": round(frame.pts, 6), "verdict": frame.verdict.value}
         if frame.reason is not None:
             line["reason"] = frame.reason
@@ -81,7 +86,13 @@ class Report:
             }
             for region in frame.regions
         ]
-        self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        try:
+            self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def _failed(self, error: OSError) -> UnavailableError:
+        return UnavailableError(f"{self._path}: the report cannot be written: {error.strerror}")
 
 
 class FilePipeline:

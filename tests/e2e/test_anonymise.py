@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import av
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.e2e.daemon import run_command
+from tests.e2e.daemon import COMMAND, run_command
 from tests.pictures import astronaut
 
 pytestmark = [pytest.mark.e2e, pytest.mark.may_block]
@@ -130,6 +131,29 @@ def test_a_target_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     result = run_command("anonymise", str(clip(tmp_path / "in.mp4", frames=3)), str(tmp_path / "out.avi"))
     assert result.returncode == 2
     assert ".mkv" in result.stderr
+
+
+@pytest.mark.parametrize("full", ["report", "video"])
+def test_a_full_disk_is_told_and_leaves_no_half_video(tmp_path: Path, full: str) -> None:
+    source, folder = clip(tmp_path / "in.mp4", frames=40), tmp_path / "out"
+    folder.mkdir()
+    target = folder / "out.mp4"
+    report = Path("/dev/full") if full == "report" else folder / "report.jsonl"
+    limits = ["prlimit", "--fsize=20000"] if full == "video" else []
+    result = subprocess.run(
+        [*limits, *COMMAND, "anonymise", str(source), str(target), "--report", str(report)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode in (1, 3), result.stderr
+    assert "cannot be written" in result.stderr
+    assert "Traceback" not in result.stderr
+    # A whole video is kept even when its report failed; half a video never is.
+    assert not target.exists() or len(pictures(target)) == 40
+    assert target.exists() == (full == "report")
+    assert not list(folder.glob(".*.part*"))
 
 
 def test_a_bad_override_names_itself(tmp_path: Path) -> None:

@@ -107,9 +107,9 @@ def test_a_malformed_offer_gets_400_and_nothing_else_happens(tmp_path: Path) -> 
     with daemon(["demo", "--cameras", "1"], tmp_path) as running:
         before = running.published("demo-1")
         for body in ("", "nonsense" * 100, "v=0\r\nm=video x UDP/TLS/RTP/SAVPF 96\r\n"):
+            headers = ["-H", "Content-Type: application/sdp", "--data-binary", body]
             answer = subprocess.run(
-                [curl, "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Content-Type: application/sdp"]
-                + ["--data-binary", body, f"{running.url}/whep/demo-1"],  # noqa: RUF005
+                [curl, "-s", "-o", "/dev/null", "-w", "%{http_code}", *headers, f"{running.url}/whep/demo-1"],
                 capture_output=True,
                 text=True,
                 timeout=20,
