@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from faceanond.config.model import Http
 from faceanond.errors import UnavailableError
+from faceanond.web.problem import problem
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +25,22 @@ LONGEST_LINE = 8190
 BACKLOG = 128
 
 
+class _Connection(web.RequestHandler):
+    """aiohttp's connection, but for requests that are no HTTP: those get the error form of all others, no banner, and
+    no traceback in the log, which anybody could fill that way.
+    """
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.error("connection failed", exc_info=exc)
+        response = problem(HTTPStatus(status), "the request is not valid HTTP/1.1")
+        response.headers[hdrs.SERVER] = ""  # else aiohttp names itself and its version
+        response.force_close()
+        return response
+
+
 @asynccontextmanager
 async def serving(app: web.Application, settings: Http) -> AsyncIterator[tuple[str, int]]:
     """Serves the application while the context lasts; gives the address, with the real port when 0 was asked for.
@@ -29,25 +48,33 @@ async def serving(app: web.Application, settings: Http) -> AsyncIterator[tuple[s
     Leaving stops listening, gives requests in progress GRACE seconds, then closes everything. Raises UnavailableError.
     """
     host, port = settings.listen
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handle_signals=False,
-        keepalive_timeout=IDLE,
-        shutdown_timeout=GRACE,
-        max_line_size=LONGEST_LINE,
-        max_field_size=LONGEST_LINE,
-    )
+    loop = asyncio.get_running_loop()
+    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=GRACE)
     await runner.setup()
+    manager = runner.server
+    assert manager is not None
+
+    def connection() -> _Connection:
+        return _Connection(
+            manager,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # None is what aiohttp itself passes on for no log
+            keepalive_timeout=IDLE,
+            max_line_size=LONGEST_LINE,
+            max_field_size=LONGEST_LINE,
+        )
+
     try:
-        site = web.TCPSite(runner, host or None, port, backlog=BACKLOG)
         try:
-            await site.start()
+            listener = await loop.create_server(connection, host or None, port, backlog=BACKLOG)
         except OSError as error:
             raise UnavailableError(_reason(host, port, error)) from None
-        address = runner.addresses[0]
-        log.info("http listener opened", address=f"{host or '*'}:{address[1]}")
-        yield str(address[0]), int(address[1])
+        try:
+            address = listener.sockets[0].getsockname()
+            log.info("http listener opened", address=f"{host or '*'}:{address[1]}")
+            yield str(address[0]), int(address[1])
+        finally:
+            listener.close()
     finally:
         await runner.cleanup()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import aiohttp
 import pytest
@@ -71,3 +72,28 @@ async def test_a_request_that_never_ends_does_not_hold_up_the_end(monkeypatch: p
         async with asyncio.timeout(5), serving(app, ANY) as (host, port):
             group.create_task(ask(f"http://{host}:{port}/hang"))
             await entered.wait()
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_gets_a_bare_400_and_no_traceback(
+    request_bytes: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(application(), ANY) as (host, port), asyncio.timeout(5):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(request_bytes)
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+    assert b" 400 Bad Request" in head.splitlines()[0]
+    assert b"aiohttp" not in head
+    assert json.loads(body)["error"] == "bad request"
+    assert caplog.records == []
