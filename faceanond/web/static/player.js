@@ -4,6 +4,7 @@
 
 const HANDSHAKE = 10_000; // ms from the answer to the first decoded picture
 const FROZEN = 8_000; // ms without a new picture while the camera is live
+const LOOK = 2_000; // ms between two looks at the statistics, which cost more than all else here
 const GATHERING = 400; // ms: without candidates of ours the server finds us by our own checks
 const FIRST_RETRY = 1_000;
 const LONGEST_RETRY = 20_000;
@@ -12,21 +13,32 @@ const AT_ONCE = 4; // handshakes at a time, so that a wall of forty does not sta
 let running = 0;
 const queue = [];
 
-async function turn(signal) {
-  if (running >= AT_ONCE) {
-    await new Promise((resolve, reject) => {
-      queue.push(resolve);
-      signal.addEventListener("abort", () => {
-        const place = queue.indexOf(resolve);
-        if (place >= 0) {
-          queue.splice(place, 1);
-          reject(new Stopped());
-        }
-      });
+/** Rejects when the signal aborts first; leaves no listener behind, since a page may stay open for months. */
+function abortable(signal, start) {
+  return new Promise((resolve, reject) => {
+    let undo = () => {};
+    const stopped = () => {
+      undo();
+      reject(new Stopped());
+    };
+    if (signal.aborted) return reject(new Stopped());
+    signal.addEventListener("abort", stopped, { once: true });
+    undo = start(() => {
+      signal.removeEventListener("abort", stopped);
+      resolve();
     });
-  } else {
+  });
+}
+
+async function turn(signal) {
+  if (running < AT_ONCE) {
     running += 1;
+    return;
   }
+  await abortable(signal, (resolve) => {
+    queue.push(resolve);
+    return () => queue.splice(queue.indexOf(resolve), 1);
+  });
 }
 
 function release() {
@@ -47,6 +59,10 @@ class Trouble extends Error {
   }
 }
 
+function sentence(text) {
+  return text ? `${text[0].toUpperCase()}${text.slice(1)}.` : "";
+}
+
 function playsH264() {
   if (!("RTCPeerConnection" in window)) return false;
   const capabilities = RTCRtpReceiver.getCapabilities?.("video");
@@ -54,12 +70,9 @@ function playsH264() {
 }
 
 function sleep(ms, signal) {
-  return new Promise((resolve, reject) => {
+  return abortable(signal, (resolve) => {
     const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(new Stopped());
-    });
+    return () => clearTimeout(timer);
   });
 }
 
@@ -83,15 +96,15 @@ async function refusal(response) {
     case 404:
       return new Trouble("This camera is no longer configured", "", { retry: 15 });
     case 406:
-      return new Trouble("This browser offers no suitable H.264", problem.detail ?? "", { final: true });
+      return new Trouble("This browser offers no suitable H.264", sentence(problem.detail), { final: true });
     case 409:
       return new Trouble("No video now", "The camera is switched off or has not started.", { retry });
     case 429:
       return new Trouble("Too many attempts from this address", "", { retry });
     case 503:
-      return new Trouble("No free place to watch", problem.detail ?? "", { retry });
+      return new Trouble("No free place to watch", sentence(problem.detail), { retry });
     default:
-      return new Trouble("The server refused the video", problem.detail ?? `HTTP ${response.status}`);
+      return new Trouble("The server refused the video", sentence(problem.detail) || `HTTP ${response.status}`);
   }
 }
 
@@ -182,6 +195,7 @@ export class Player {
     const answered = performance.now();
     let decoded = 0;
     let changed = answered;
+    let looked = 0;
     for (;;) {
       await sleep(decoded ? 1_000 : 100, signal);
       // A server that ends the session closes DTLS, which the connection's own state does not tell.
@@ -189,6 +203,8 @@ export class Player {
         throw decoded ? new Trouble("Connection lost") : unreachable();
       }
       const now = performance.now();
+      if (decoded && now - looked < LOOK) continue;
+      looked = now;
       for (const entry of (await receiver.getStats()).values()) {
         if (entry.type === "inbound-rtp" && entry.framesDecoded !== decoded) {
           if (!decoded) {
