@@ -25,7 +25,7 @@ from faceanond.daemon.fleet import Fleet
 from faceanond.daemon.notify import Notifier, feed_watchdog
 from faceanond.daemon.signals import stop_on_signals
 from faceanond.daemon.supervisor import Supervisor
-from faceanond.daemon.version import ffmpeg_version
+from faceanond.daemon.version import ffmpeg_version, versions
 from faceanond.detect.protocol import Detector
 from faceanond.errors import ExitCode
 from faceanond.inference.batcher import Batcher
@@ -62,6 +62,8 @@ class App:
         self._health = Health(clock)
         self._listening = self._health.condition("listening")
         self._running = self._health.condition("running")
+        # Asked of the packages' files, so before the event loop runs.
+        self._versions = versions()
         self._inference: Batcher | None = None
 
     async def run(self, *, duration: float | None = None) -> None:
@@ -95,7 +97,9 @@ class App:
         rtsp = RtspServer(find, config.rtsp, clock=clock) if config.rtsp.enabled else None
         if rtsp is not None:
             await stack.enter_async_context(rtsp)
-        page = build(self._fleet, whep, self._health, metrics.scrape, config.http, clock=clock)
+        page = build(
+            self._fleet, whep, self._health, metrics.scrape, config.http, clock=clock, versions=lambda: self._versions
+        )
         host, port = await stack.enter_async_context(serving(page, config.http))
         self._listening.set()
         if self._announce:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 import av
@@ -18,14 +19,20 @@ def ffmpeg_version() -> str:
     return av.ffmpeg_version_info
 
 
-def version_lines() -> list[str]:
-    """One line per component: name and version."""
-    lines = [f"faceanond {__version__}", f"python {platform.python_version()} ({platform.machine()})"]
-    lines.append(f"ffmpeg {ffmpeg_version()}")
-    lines.append(f"onnxruntime {runtime_version()} (provider in use: {available_provider()})")
+@cache
+def versions() -> dict[str, str]:
+    """The version of each component, by its name; asked of the packages' files once."""
+    found = {"faceanond": __version__, "python": platform.python_version()}
+    found |= {"ffmpeg": ffmpeg_version(), "onnxruntime": runtime_version()}
     for name in _PACKAGES:
         try:
-            lines.append(f"{name} {version(name)}")
+            found[name] = version(name)
         except PackageNotFoundError:
-            lines.append(f"{name} is missing")
-    return lines
+            found[name] = "missing"
+    return found
+
+
+def version_lines() -> list[str]:
+    """One line per component, and what the detector would run on here."""
+    lines = [f"{name} {number}" for name, number in versions().items()]
+    return [*lines, f"provider {available_provider()} ({platform.machine()})"]

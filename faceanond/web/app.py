@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -18,8 +18,8 @@ from faceanond.web.problem import ProblemError
 from faceanond.web.view import CameraView, Fleet, Health, Whep
 from faceanond.web.whep import LARGEST_OFFER, WhepRoutes
 
-Metrics = Callable[[], tuple[bytes, str]]
-"""The exposition and its content type."""
+Metrics = Callable[[str | None], Awaitable[tuple[bytes, str]]]
+"""From the request's Accept header to the exposition and its content type."""
 
 
 def build(
@@ -97,7 +97,7 @@ class _Routes:
         return web.json_response({"faceanond": faceanond.__version__, **self._versions()})
 
     async def exposition(self, request: web.Request) -> web.Response:
-        body, content_type = self._metrics()
+        body, content_type = await self._metrics(request.headers.get(hdrs.ACCEPT))
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
 
     async def alive(self, request: web.Request) -> web.Response:

@@ -59,5 +59,5 @@ class Pulse:
         return self.good, {"http": True}
 
 
-def exposition() -> tuple[bytes, str]:
+async def exposition(accept: str | None) -> tuple[bytes, str]:
     return b"faceanond_up 1\n", "text/plain; version=0.0.4; charset=utf-8"
