@@ -19,7 +19,7 @@ from faceanond.errors import ConfigError, Problem
 
 
 def findings(config: Config, path: FilePath, overrides: Sequence[str] = ()) -> list[Problem]:
-    """What cannot work here and now: no cameras, files and devices that do not exist. Disabled cameras are left out.
+    """What cannot work here and now: files and devices that do not exist. Disabled cameras are left out.
 
     `path` and `overrides` are what `config` was loaded from. Looks at the disk, so it blocks.
     """
@@ -27,15 +27,11 @@ def findings(config: Config, path: FilePath, overrides: Sequence[str] = ()) -> l
 
 
 def warnings(config: Config, path: FilePath, overrides: Sequence[str] = ()) -> list[Problem]:
-    """What works and may not be meant: open listeners, unchecked certificates, a login without password."""
+    """What works and may not be meant: no cameras, open listeners, unchecked certificates, a login without password."""
     return _placed(_risks(config), path, overrides)
 
 
 def _missing(config: Config) -> Iterator[tuple[Path, str]]:
-    if not config.cameras:
-        yield ("cameras",), 'there are no cameras; add [cameras.NAME] with source = "..."'
-    elif not any(camera.enabled for camera in config.cameras.values()):
-        yield ("cameras",), "every camera is disabled"
     for name, camera in config.cameras.items():
         where: Path = ("cameras", name, "source")
         if camera.enabled and camera.source.scheme in {"file", "v4l2"}:
@@ -62,6 +58,10 @@ def _unusable(path: FilePath, *, device: bool) -> str | None:
 
 
 def _risks(config: Config) -> Iterator[tuple[Path, str]]:
+    if not config.cameras:
+        yield ("cameras",), 'there are no cameras; add [cameras.NAME] with source = "..."'
+    elif not any(camera.enabled for camera in config.cameras.values()):
+        yield ("cameras",), "every camera is disabled"
     if _open(config.http.listen[0]):
         yield ("http", "listen"), _exposed(config.http.listen, "the pages, the streams and the metrics")
     if config.rtsp.enabled and _open(config.rtsp.listen[0]):

@@ -79,11 +79,10 @@ class App:
             async with AsyncExitStack() as stack:
                 await self._listen(stack, pages)
                 detector = await stack.enter_async_context(opened_detector(self._config.detector))
-                async with self._serving(detector, pages):
+                async with self._serving(detector, pages, ending):
                     notifier.ready(f"detecting on {detector.provider}")
                     watchdog = feed_watchdog(notifier, lambda: self._health.alive()[0], self._clock)
                     await _until(stop, duration, watchdog)
-                    ending.enter_context(_deadline())
                     notifier.stopping()
         log.info("stopped")
 
@@ -106,8 +105,11 @@ class App:
             _announce(config, (host, port), rtsp.port if rtsp is not None else None)
 
     @asynccontextmanager
-    async def _serving(self, detector: Detector, pages: Executor) -> AsyncIterator[None]:
-        """The time from the cameras' start to their end. Left by an exception when a vital part fails."""
+    async def _serving(self, detector: Detector, pages: Executor, ending: ExitStack) -> AsyncIterator[None]:
+        """The time from the cameras' start to their end. Left by an exception when a vital part fails.
+
+        From its end on a deadline runs, which `ending` lifts when everything is over.
+        """
         config, clock, health = self._config, self._clock, self._health
         settings = config.detector
         batcher = self._inference = Batcher(
@@ -137,6 +139,7 @@ class App:
             try:
                 yield
             finally:
+                ending.enter_context(_deadline())
                 self._running.set(False)
                 for task in (*pulses, cameras, inference):
                     task.cancel()

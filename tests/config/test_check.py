@@ -25,6 +25,9 @@ def warned(folder: Path, text: str, *overrides: str) -> list[str]:
     return _without_folder(warnings(load(path, overrides), path, overrides), folder)
 
 
+CAMERA = "\n[cameras.any]\nsource = 'demo:'\n"
+
+
 def _without_folder(problems: list[Problem], folder: Path) -> list[str]:
     return [str(problem).replace(f"{folder}/", "") for problem in problems]
 
@@ -54,9 +57,10 @@ def test_a_path_that_no_file_can_have_is_found(name: str, tmp_path: Path) -> Non
     assert "cannot be used" in line or "does not exist" in line
 
 
-def test_a_fleet_without_cameras_is_found(tmp_path: Path) -> None:
-    assert "there are no cameras" in found(tmp_path, "")[0]
-    assert found(tmp_path, "\n[cameras.a]\nsource = 0\nenabled = false") == [
+def test_a_fleet_without_cameras_runs_and_is_warned_of(tmp_path: Path) -> None:
+    assert found(tmp_path, "") == []
+    assert "there are no cameras" in warned(tmp_path, "")[0]
+    assert warned(tmp_path, "\n[cameras.a]\nsource = 0\nenabled = false") == [
         "c.toml:2: cameras: every camera is disabled"
     ]
 
@@ -73,16 +77,16 @@ def test_the_defaults_carry_no_risk(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:80", "[::]:80", ":80", "10.0.0.1:80", "cam.example:80"])
 def test_a_listener_that_others_can_reach_is_a_risk(listen: str, tmp_path: Path) -> None:
-    [line] = warned(tmp_path, f"[http]\nlisten = '{listen}'")
+    [line] = warned(tmp_path, f"[http]\nlisten = '{listen}'{CAMERA}")
     assert line.startswith("c.toml:2: http.listen: there is no password")
-    [line] = warned(tmp_path, f"[rtsp]\nlisten = '{listen}'")
+    [line] = warned(tmp_path, f"[rtsp]\nlisten = '{listen}'{CAMERA}")
     assert line.startswith("c.toml:2: rtsp.listen: there is no password")
-    assert warned(tmp_path, f"[rtsp]\nlisten = '{listen}'\nenabled = false") == []
+    assert warned(tmp_path, f"[rtsp]\nlisten = '{listen}'\nenabled = false{CAMERA}") == []
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:80", "[::1]:80", "localhost:80", "127.9.9.9:80"])
 def test_a_listener_on_this_machine_alone_is_none(listen: str, tmp_path: Path) -> None:
-    assert warned(tmp_path, f"[http]\nlisten = '{listen}'") == []
+    assert warned(tmp_path, f"[http]\nlisten = '{listen}'{CAMERA}") == []
 
 
 def test_a_user_name_alone_and_an_unchecked_certificate_are_risks(tmp_path: Path) -> None:
