@@ -58,7 +58,8 @@ class CameraPipeline:
         self._mailbox: Mailbox[RawFrame] | None = None
         self._sealer = Sealer(name, settings, clock=clock)
         self._sealing = asyncio.Lock()
-        self._last_picture = clock.monotonic()
+        # No picture yet counts as none for long: the first slate comes at once.
+        self._last_picture = clock.monotonic() - ABSENT_AFTER
         self._last_published = clock.monotonic()
         self._next_due = 0.0
         self._generation = 0
