@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _config_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="the TOML file of the fleet")
+    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="the TOML file")
     _set_option(parser)
 
 
@@ -123,10 +123,13 @@ def _find_config(given: Path | None) -> Path:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from faceanond.config.check import warnings
     from faceanond.config.load import load
     from faceanond.daemon.run import run_daemon
 
-    return run_daemon(load(_find_config(arguments.config), arguments.overrides))
+    path = _find_config(arguments.config)
+    config = load(path, arguments.overrides)
+    return run_daemon(config, warnings=[str(warning) for warning in warnings(config, path, arguments.overrides)])
 
 
 def _demo(arguments: argparse.Namespace) -> int:

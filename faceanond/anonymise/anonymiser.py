@@ -37,6 +37,8 @@ class _Zones:
 
     size: tuple[int, int]
     stencil: Stencil | None
+    outside: tuple[int, ...]
+    """Numbers of the polygons that lie wholly outside the picture: they were meant for another size."""
 
 
 class Anonymiser:
@@ -68,6 +70,8 @@ class Anonymiser:
         """
         try:
             reason = policy.doubt(frame.id, frame.suspect, frame.size, detections)
+            if reason is None and self._zones_outside(frame.size):
+                reason = policy.Doubt.ZONE_OUTSIDE
             if reason is None:
                 return self._masked(frame, detections, fps)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, this picture is not believed
@@ -208,13 +212,30 @@ class Anonymiser:
         self._slate = message, drawn
         return drawn
 
+    def _zones_outside(self, size: tuple[int, int]) -> bool:
+        """Whether a zone cannot be where it was meant to be: then nobody knows what must be hidden."""
+        zones = self._zones_for(size)
+        return zones is not None and bool(zones.outside)
+
     def _zone_stencil(self, size: tuple[int, int]) -> Stencil | None:
+        zones = self._zones_for(size)
+        return None if zones is None else zones.stencil
+
+    def _zones_for(self, size: tuple[int, int]) -> _Zones | None:
         if not self._polygons:
             return None
         if self._zones is None or self._zones.size != size:
             width, height = even(size[0]), even(size[1])
-            self._zones = _Zones(size, polygons_stencil(self._polygons, width, height))
-        return self._zones.stencil
+            outside = policy.zones_outside(self._polygons, size)
+            if outside:
+                log.error(
+                    "zones lie outside the picture, so all of it is concealed; draw them for this size",
+                    camera=self._camera,
+                    zones=[f"zones[{number}]" for number in outside],
+                    size=f"{size[0]}x{size[1]}",
+                )
+            self._zones = _Zones(size, polygons_stencil(self._polygons, width, height), outside)
+        return self._zones
 
     def _forget(self) -> None:
         self._shown = None

@@ -6,6 +6,7 @@ The rule: hide what was found, wide enough; hide everything when in doubt.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -35,6 +36,7 @@ class Doubt(StrEnum):
     BAD_BOXES = "bad_boxes"
     TOO_MANY_FACES = "too_many_faces"
     EFFECT_FAILED = "effect_failed"
+    ZONE_OUTSIDE = "zone_outside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,21 @@ def target(face: Face, *, margin: float, shape: Shape) -> Target:
 def stencil(reach: Box, shape: Shape, width: int, height: int) -> Stencil | None:
     """The blocks to cover in a picture of that (even) size; None when the face lies outside."""
     return (ellipse_stencil if shape == "ellipse" else box_stencil)(reach, width, height)
+
+
+def zones_outside(zones: Sequence[Sequence[tuple[float, float]]], size: tuple[int, int]) -> tuple[int, ...]:
+    """Numbers of the polygons that hide nothing of a picture of that (width, height): they lie beyond its edges.
+
+    Mostly the camera sends another size than the one for which they were drawn.
+    """
+    return tuple(
+        number
+        for number, zone in enumerate(zones)
+        if min(x for x, _ in zone) >= size[0]
+        or min(y for _, y in zone) >= size[1]
+        or max(x for x, _ in zone) <= 0
+        or max(y for _, y in zone) <= 0
+    )
 
 
 def _plausible(face: Face, size: tuple[int, int]) -> bool:

@@ -17,7 +17,8 @@ def slate(camera: str, message: str, width: int, height: int) -> Planes:
     size = max(10, min(planes.height // 14, planes.width // 22))
     # A letter is about half as wide as its line is high.
     columns = max(8, int(planes.width * 0.9 / (size * 0.55)))
-    title = lettered(camera, size * 3 // 2)
+    # A name has up to 63 letters: it gets smaller rather than cut.
+    title = lettered(camera, max(8, min(size * 3 // 2, int(planes.width * 0.9 / (max(1, len(camera)) * 0.55)))))
     lines = [lettered(line, size) for line in textwrap.wrap(message, columns)[:LINES]]
     top = (planes.height - sum(letters.shape[0] for letters in (title, *lines))) // 4 * 2
     for letters in (title, *lines):

@@ -68,7 +68,7 @@ def target(camera: Camera) -> Target:
         case "file":
             options = {"protocol_whitelist": "file", "format_whitelist": FILE_FORMATS}
             # With "file:" in front, a name such as "concat:a" or "a:b" is a name and nothing else.
-            return Target(f"file:{source.location}", str(source), None, options, realtime=False)
+            return Target(f"file:{source.location}", source.location, None, options, realtime=False)
     raise SourceError(SourceFault.INTERNAL, f"{source.scheme}: is not opened by FFmpeg")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, Strict
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, Strict
 
 from faceanond.config.types import (
     Address,
@@ -20,6 +20,7 @@ from faceanond.config.types import (
     PortRange,
     SourceUrl,
     Thresholds,
+    polygons,
 )
 
 CAMERA_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
@@ -207,7 +208,7 @@ class Camera(Table):
     timeout: Duration = Field(
         default=10.0, ge=1, le=120, description="how long the camera may be silent before it is given up and reopened"
     )
-    zones: Annotated[tuple[Zone, ...], Strict(False)] = Field(
+    zones: Annotated[tuple[Zone, ...], Strict(False), BeforeValidator(polygons)] = Field(
         default=(), description="polygons that are always hidden, each a list of at least three [x, y] points in pixels"
     )
     detector: DetectOptions = DetectOptions()

@@ -215,6 +215,17 @@ def _textual(parse: Callable[[object], T]) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
+def polygons(value: object) -> object:
+    """A list of polygons, unchanged; names the likeliest mistake, which is to give one polygon alone."""
+    if isinstance(value, list) and value and all(_is_point(item) for item in value):
+        raise ValueError("this is one polygon; a list of polygons is expected: put it into one more pair of brackets")
+    return value
+
+
+def _is_point(item: object) -> bool:
+    return isinstance(item, list) and len(item) == 2 and all(isinstance(number, (int, float)) for number in item)
+
+
 Duration = Annotated[float, _textual(duration)]
 Bitrate = Annotated[int, BeforeValidator(bitrate)]
 Address = Annotated[tuple[str, int], BeforeValidator(address)]

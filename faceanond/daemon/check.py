@@ -3,29 +3,55 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from faceanond.config.check import findings, warnings
 from faceanond.config.load import load
-from faceanond.config.model import Camera
-from faceanond.errors import ConfigError, ExitCode, FaceanondError
+from faceanond.config.model import Camera, Config
+from faceanond.errors import ExitCode, FaceanondError
 
 AT_ONCE = 8
 """Cameras that are probed at the same time."""
 
 
 def check(path: Path, overrides: Sequence[str], *, probe_cameras: bool) -> int:
-    """Prints warnings and that all is good. Raises ConfigError with all mistakes of the file, then of this machine."""
+    """Prints what is wrong with this machine, what may not be meant, or that all is good; returns the exit code.
+
+    Raises ConfigError with all mistakes of the file itself.
+    """
     config = load(path, overrides)
     for warning in warnings(config, path, overrides):
         print(f"warning: {warning}", file=sys.stderr)
-    if found := findings(config, path, overrides):
-        raise ConfigError(found)
     enabled = {name: camera for name, camera in config.cameras.items() if camera.enabled}
-    print(f"{path}: good, {len(enabled)} camera{'s' if len(enabled) != 1 else ''}")
-    return _probe(enabled) if probe_cameras else ExitCode.OK
+    missing = [str(problem) for problem in findings(config, path, overrides)]
+    missing += [f"{path}: {problem}" for problem in _unusable(config, enabled)]
+    for line in missing:
+        print(line, file=sys.stderr)
+    if not missing:
+        print(f"{path}: good, {len(enabled)} camera{'s' if len(enabled) != 1 else ''}")
+    probed = _probe(enabled) if probe_cameras else ExitCode.OK
+    return ExitCode.UNAVAILABLE if missing else probed
+
+
+def _unusable(config: Config, cameras: dict[str, Camera]) -> Iterator[str]:
+    """What only the parts themselves know: a device that is not there, options that a demo camera does not have."""
+    if config.detector.device not in ("auto", "cpu"):
+        from faceanond.detect.session import choose_device  # loads ONNX Runtime, which a plain check does not need
+
+        try:
+            choose_device(config.detector.device)
+        except FaceanondError as error:
+            yield f"detector.device: {error}"
+    for name, camera in cameras.items():
+        if camera.source.scheme == "demo":
+            from faceanond.capture.demo import DemoOptions
+
+            try:
+                DemoOptions.parse(camera.source.options)
+            except FaceanondError as error:
+                yield f"cameras.{name}.source: {error}"
 
 
 def _probe(cameras: dict[str, Camera]) -> ExitCode:

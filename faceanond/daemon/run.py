@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import threading
+from collections.abc import Sequence
 
 import cv2
 import structlog
@@ -21,10 +22,17 @@ from faceanond.observe.logging import set_up_logging
 log = structlog.get_logger(__name__)
 
 
-def run_daemon(config: Config, *, duration: float | None = None, announce: bool = False) -> int:
-    """Runs until a signal, `duration` seconds, or a failure that the whole process must end for."""
+def run_daemon(
+    config: Config, *, duration: float | None = None, announce: bool = False, warnings: Sequence[str] = ()
+) -> int:
+    """Runs until a signal, `duration` seconds, or a failure that the whole process must end for.
+
+    `warnings` are what `faceanond check` would say of the configuration; they are logged first.
+    """
     prepare_process()
     with set_up_logging(config.log, secret_values(config)):
+        for warning in warnings:
+            log.warning("configuration", detail=warning)
         code = _run(App(config, clock=SystemClock(), announce=announce), duration)
     _leave_hanging_threads(code)
     return code

@@ -164,7 +164,7 @@ class CameraPipeline:
         if self.figures.state is CameraState.LIVE:
             return "late", "waiting for a verdict"
         if self.figures.last_frame is None:
-            return "no_signal", "connecting"
+            return "no_signal", "connecting" if self.figures.last_error is None else "no signal yet"
         since = datetime.fromtimestamp(self.figures.last_frame, UTC).strftime("%H:%M:%S")
         return "no_signal", f"no signal since {since} UTC"
 

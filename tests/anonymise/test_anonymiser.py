@@ -414,3 +414,15 @@ def test_real_faces_are_changed_where_they_were_labelled(media: Path, method: st
         x1, y1, x2, y2 = Box(*box).rounded_out()
         changed = sealed.i420[y1:y2, x1:x2] != bare.i420[y1:y2, x1:x2]
         assert changed.mean() > 0.8
+
+
+def test_a_zone_outside_the_picture_conceals_all_of_it_and_is_logged_once() -> None:
+    frame, elsewhere = raw(), ((2000.0, 2000.0), (2100.0, 2000.0), (2100.0, 2100.0))
+    sealer = anonymiser(zones=[ZONE, elsewhere])
+
+    with capture_logs() as logs:
+        sealed = [sealer.seal(frame, found(frame)) for _ in range(3)]
+
+    assert {(each.verdict, each.reason) for each in sealed} == {(Verdict.FULL, "zone_outside")}
+    assert not shows(sealed[0], frame)
+    assert [entry["zones"] for entry in logs] == [["zones[1]"]]

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from faceanond.anonymise.policy import MOST_FACES, Doubt, doubt, target
+from faceanond.anonymise.policy import MOST_FACES, Doubt, doubt, target, zones_outside
 from faceanond.frames import Box, Detections, Face, FrameId
 
 FRAME = FrameId("lobby", 1, 7)
@@ -90,3 +90,18 @@ def test_a_box_without_area_is_hidden_as_the_smallest_face() -> None:
 
     assert hidden.reach == Box(94, 94, 106, 106)
     assert hidden.side == 12
+
+
+@pytest.mark.parametrize(
+    ("zone", "outside"),
+    [
+        ([(2000, 2000), (2100, 2000), (2100, 2100)], True),
+        ([(640, 0), (700, 0), (700, 480)], True),
+        ([(-50, 0), (0, 0), (0, 480)], True),
+        ([(600, 400), (900, 400), (900, 900)], False),
+        ([(-50, -50), (5, -50), (5, 5)], False),
+    ],
+)
+def test_a_zone_that_lies_beyond_the_picture_is_noticed(zone: list[tuple[float, float]], outside: bool) -> None:
+    inside = [(10, 10), (20, 10), (20, 20)]
+    assert zones_outside([inside, zone], (640, 480)) == ((1,) if outside else ())

@@ -38,6 +38,8 @@ def said(raw: dict[str, object], reference: str | None = None) -> list[str]:
         ({"cameras": {"a": {"source": 0, "username": 5}}}, "expected text in quotes, got a whole number"),
         ({"cameras": {"a": {"source": 0, "zones": [[[0, 0]]]}}}, "a zone needs at least 3 points, got 1"),
         ({"cameras": {"a": {"source": 0, "zones": [[[0, 0], [1, 1], [2, 2, 2]]]}}}, "a point has two numbers, [x, y]"),
+        ({"cameras": {"a": {"source": 0, "zones": [[0, 0], [9, 0], [9, 9]]}}},
+         "this is one polygon; a list of polygons is expected: put it into one more pair of brackets, got a list"),
         ({"cameras": {"a": {"source": 0, "zones": [[[0, 0], [1, 1], 5]]}}},
          "expected a point [x, y], got 5 (a whole number)"),
         ({"webrtc": {"ice_servers": [{"urls": []}]}},
