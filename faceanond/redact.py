@@ -8,17 +8,21 @@ from collections.abc import Iterable
 MASK = "***"
 # user:password@ in any URL, also where the password itself holds "@" or ":": greedy up to the last "@" before the path.
 _USERINFO = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<userinfo>[^/\s?#'\"]*)@")
-# token=..., password=..., and their kin in a query string.
-_QUERY = re.compile(
-    r"(?i)(?P<name>[?&](?:[a-z0-9_-]*(?:pass(?:word|wd)?|pwd|token|secret|auth|api[_-]?key|signature|user(?:name)?))=)"
-    r"[^&\s#'\"]*"
+# Every value of a URL's query: cameras call passwords "loginpas", "psw", "p" or whatever they like.
+_URL_QUERY = re.compile(r"(?P<url>\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s?#'\"]*\?)(?P<query>[^\s#'\"]*)")
+_VALUE = re.compile(r"=[^&;]*")
+# password=... and its kin elsewhere: in a query without its URL, and in paths such as /user=a_password=b_channel=1.sdp.
+_PAIR = re.compile(
+    r"(?i)(?P<name>(?:(?<=[/?&;_])|^)(?:[a-z0-9-]*(?:pass(?:word|wd)?|pwd|psw|pas|token|secret|auth|api[_-]?key"
+    r"|signature|user(?:name)?|usr))=)(?:(?!_[a-z0-9]+=)[^/&;?#\s'\"])*"
 )
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text without URL user names and passwords, secret query values, and the given secrets."""
+    """The text without URL user names and passwords, query values, telling pairs, and the given secrets."""
     text = _USERINFO.sub(rf"\g<scheme>{MASK}@", text)
-    text = _QUERY.sub(rf"\g<name>{MASK}", text)
+    text = _URL_QUERY.sub(lambda found: found["url"] + _VALUE.sub(f"={MASK}", found["query"]), text)
+    text = _PAIR.sub(rf"\g<name>{MASK}", text)
     for secret in sorted((secret for secret in secrets if secret), key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text

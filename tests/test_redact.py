@@ -10,10 +10,17 @@ from faceanond.redact import redact
     [
         ("rtsp://viewer:hunter2@10.0.0.1/stream", "rtsp://***@10.0.0.1/stream"),
         ("rtsp://viewer:p@ss:w@10.0.0.1:554/s", "rtsp://***@10.0.0.1:554/s"),
-        ("open http://h/x?user=a&password=b&size=1 failed", "open http://h/x?user=***&password=***&size=1 failed"),
+        ("open http://h/x?user=a&password=b&size=1 failed", "open http://h/x?user=***&password=***&size=*** failed"),
         ("https://h/api?access_token=abc", "https://h/api?access_token=***"),
         ("two: rtsp://a:b@h/ and rtsp://c:d@i/", "two: rtsp://***@h/ and rtsp://***@i/"),
         ("mail me@example.org about rtsp://h/x", "mail me@example.org about rtsp://h/x"),
+        (
+            "rtsp://h/user=admin_password=hunter2_channel=1_stream=0.sdp",
+            "rtsp://h/user=***_password=***_channel=1_stream=0.sdp",
+        ),
+        ("http://h/v.cgi?loginuse=admin&loginpas=hunter3&p=x", "http://h/v.cgi?loginuse=***&loginpas=***&p=***"),
+        ("/v.cgi?pwd=a&x=1 failed", "/v.cgi?pwd=***&x=1 failed"),
+        ("demo:?size=640x480&fps=5", "demo:?size=640x480&fps=5"),
         ("nothing to hide", "nothing to hide"),
     ],
 )

@@ -38,7 +38,7 @@ class _Zones:
     size: tuple[int, int]
     stencil: Stencil | None
     outside: tuple[int, ...]
-    """Numbers of the polygons that lie wholly outside the picture: they were meant for another size."""
+    """Numbers of the polygons that do not fit into the picture: they were meant for another size."""
 
 
 class Anonymiser:
@@ -229,7 +229,7 @@ class Anonymiser:
             outside = policy.zones_outside(self._polygons, size)
             if outside:
                 log.error(
-                    "zones lie outside the picture, so all of it is concealed; draw them for this size",
+                    "zones do not fit the picture, so all of it is concealed; draw them for this size",
                     camera=self._camera,
                     zones=[f"zones[{number}]" for number in outside],
                     size=f"{size[0]}x{size[1]}",

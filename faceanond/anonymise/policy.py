@@ -81,15 +81,15 @@ def stencil(reach: Box, shape: Shape, width: int, height: int) -> Stencil | None
 
 
 def zones_outside(zones: Sequence[Sequence[tuple[float, float]]], size: tuple[int, int]) -> tuple[int, ...]:
-    """Numbers of the polygons that hide nothing of a picture of that (width, height): they lie beyond its edges.
+    """Numbers of the polygons that do not fit into a picture of that (width, height).
 
-    Mostly the camera sends another size than the one for which they were drawn.
+    They were drawn for a larger one (the camera sends another stream now), so what they hid is somewhere else.
     """
     return tuple(
         number
         for number, zone in enumerate(zones)
-        if min(x for x, _ in zone) >= size[0]
-        or min(y for _, y in zone) >= size[1]
+        if max(x for x, _ in zone) > size[0]
+        or max(y for _, y in zone) > size[1]
         or max(x for x, _ in zone) <= 0
         or max(y for _, y in zone) <= 0
     )

@@ -38,6 +38,8 @@ from faceanond.frames import FrameId, RawFrame
 
 log = structlog.get_logger(__name__)
 
+MOST_PIXELS = 139_264 * 256
+"""H.264's largest picture (level 6.2, in macroblocks of 256): a larger one could be decoded but never published."""
 SMALLEST, LARGEST = 16, 8192
 """Sides of a picture in pixels. Nothing outside is a camera, and one picture of 16384x16384 takes 400 MB."""
 MAX_ERRORS = 50
@@ -364,9 +366,10 @@ class PyAvSource:
         return self._timeout * PATIENCE
 
     def _absurd(self, width: int, height: int) -> SourceError | None:
-        if min(width, height) >= SMALLEST and max(width, height) <= LARGEST:
+        if min(width, height) >= SMALLEST and max(width, height) <= LARGEST and width * height <= MOST_PIXELS:
             return None
         reason = f"a picture of {width}x{height} pixels; each side must be from {SMALLEST} to {LARGEST}"
+        reason += "" if max(width, height) > LARGEST else f", and all at most {MOST_PIXELS}"
         return self._error(SourceFault.NOT_VIDEO, reason)
 
     def _resized(self, frame: RawFrame) -> SourceError:

@@ -75,11 +75,12 @@ class App:
             stop_on_signals(stop),
             Notifier.from_environment() as notifier,
             ThreadPoolExecutor(2, "pages") as pages,
+            ThreadPoolExecutor(1, "self-test") as probing,
         ):
             async with AsyncExitStack() as stack:
                 await self._listen(stack, pages)
                 detector = await stack.enter_async_context(opened_detector(self._config.detector))
-                async with self._serving(detector, pages, ending):
+                async with self._serving(detector, pages, probing, ending):
                     notifier.ready(f"detecting on {detector.provider}")
                     watchdog = feed_watchdog(notifier, lambda: self._health.alive()[0], self._clock)
                     await _until(stop, duration, watchdog)
@@ -105,10 +106,13 @@ class App:
             _announce(config, (host, port), rtsp.port if rtsp is not None else None)
 
     @asynccontextmanager
-    async def _serving(self, detector: Detector, pages: Executor, ending: ExitStack) -> AsyncIterator[None]:
+    async def _serving(
+        self, detector: Detector, pages: Executor, probing: Executor, ending: ExitStack
+    ) -> AsyncIterator[None]:
         """The time from the cameras' start to their end. Left by an exception when a vital part fails.
 
-        From its end on a deadline runs, which `ending` lifts when everything is over.
+        `probing` is for the self-test alone, so that no flood of requests delays it. From its end on a deadline runs,
+        which `ending` lifts when everything is over.
         """
         config, clock, health = self._config, self._clock, self._health
         settings = config.detector
@@ -131,7 +135,7 @@ class App:
                 for pulse in (
                     health.pulse_loop(limit=SILENCE),
                     health.pulse("detector", partial(detector_answers, batcher), limit=SILENCE, step=PROBE_EVERY),
-                    health.pulse("anonymiser", self._hides(pages), limit=SILENCE, step=PROBE_EVERY),
+                    health.pulse("anonymiser", self._hides(probing), limit=SILENCE, step=PROBE_EVERY),
                 )
             ]
             self._running.set()
@@ -147,9 +151,9 @@ class App:
                 for pipeline in pipelines.values():
                     await pipeline.close()
 
-    def _hides(self, pages: Executor) -> Callable[[], Awaitable[None]]:
+    def _hides(self, probing: Executor) -> Callable[[], Awaitable[None]]:
         anonymiser = Anonymiser(CAMERA, self._config.anonymise, clock=self._clock)
-        return partial(anonymiser_hides, anonymiser, pages)
+        return partial(anonymiser_hides, anonymiser, probing)
 
     def _statistics(self) -> InferenceStatus | None:
         return None if self._inference is None else self._inference.statistics()

@@ -19,7 +19,7 @@ from faceanond.config.model import Camera, Config
 from faceanond.config.secrets import secret_values
 from faceanond.config.types import Source as SourceUrl
 from faceanond.daemon.detector import opened_detector
-from faceanond.daemon.run import first_error, prepare_process
+from faceanond.daemon.run import first_error, leave_hanging_threads, prepare_process
 from faceanond.errors import ExitCode, SourceError, SourceFault, UnavailableError, UsageError
 from faceanond.frames import Verdict
 from faceanond.inference.batcher import Batcher
@@ -40,9 +40,11 @@ def run_file_job(
     # Between the progress bar's lines only what matters: the end tells the rest.
     with set_up_logging(config.log.model_copy(update={"level": "warning"}), secret_values(config)):
         try:
-            return asyncio.run(anonymise_file(given, target, config, report=report, keep_audio=keep_audio))
+            code = asyncio.run(anonymise_file(given, target, config, report=report, keep_audio=keep_audio))
         except BaseExceptionGroup as group:
             raise first_error(group) from None
+    leave_hanging_threads(code)
+    return code
 
 
 async def anonymise_file(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import sys
 import threading
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ from faceanond.observe.logging import set_up_logging
 
 log = structlog.get_logger(__name__)
 
+DESCRIPTORS = 65_536
+"""Open files and sockets to ask for; the system's own limit may be lower."""
+
 
 def run_daemon(
     config: Config, *, duration: float | None = None, announce: bool = False, warnings: Sequence[str] = ()
@@ -34,13 +38,17 @@ def run_daemon(
         for warning in warnings:
             log.warning("configuration", detail=warning)
         code = _run(App(config, clock=SystemClock(), announce=announce), duration)
-    _leave_hanging_threads(code)
+    leave_hanging_threads(code)
     return code
 
 
 def prepare_process() -> None:
     """Settings that concern the whole process and must precede its threads."""
     keep_big_buffers()
+    # Forty cameras and a hundred viewers need more than the usual 1024 descriptors.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and soft < min(hard, DESCRIPTORS):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, DESCRIPTORS), hard))
     # Each camera already has a thread of its own; OpenCV's pool would only fight over the cores.
     cv2.setNumThreads(1)
 
@@ -77,12 +85,12 @@ def _leaves(group: BaseExceptionGroup[FaceanondError] | None) -> list[FaceanondE
     return found
 
 
-def _leave_hanging_threads(code: ExitCode) -> None:
-    """A sealing thread that hangs in a library would keep the interpreter from ending for ever."""
-    hanging = [
-        thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()
-    ]
-    if hanging:
+def leave_hanging_threads(code: int) -> None:
+    """Ends the process here and now when a library still holds a thread: a detector or a camera that hangs.
+
+    The interpreter would wait for such a thread for ever, or, when it is a daemon thread inside C++ code, abort.
+    """
+    if any(thread is not threading.main_thread() for thread in threading.enumerate()):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -21,7 +21,7 @@ from faceanond.config.model import DetectOptions
 from faceanond.detect import boxes as geometry
 from faceanond.detect.boxes import CELL, STRIDE, Boxes, Scores
 from faceanond.detect.graphs import CHANNELS
-from faceanond.detect.protocol import DetectRequest
+from faceanond.detect.protocol import TOO_MANY, DetectRequest
 from faceanond.detect.pyramid import Level, Picture, levels
 from faceanond.errors import DetectionError
 from faceanond.frames import Box, ColourMatrix, Face, FrameId, RawFrame
@@ -71,6 +71,13 @@ class _Job:
     scores: Scores = field(default_factory=lambda: np.empty(0))
 
 
+_MOST_CELLS = 8192
+"""Cells of one level that P-Net may fire on: a crowd of a hundred faces fires on a few thousand."""
+_MOST_PROPOSALS = 1024
+"""Squares of one frame that R-Net looks at: three times the densest real crowd that was measured. Beyond, the picture
+is a trick or a poster, and would take the time of every other camera; it is refused, and so concealed."""
+
+
 class Mtcnn:
     """The `Detector` with MTCNN's networks."""
 
@@ -90,7 +97,8 @@ class Mtcnn:
         networks.onet.run(np.zeros((self._crops, 3, 48, 48), np.float32))
 
     def detect(self, requests: Sequence[DetectRequest]) -> list[tuple[Face, ...]]:
-        """See `Detector.detect`. Reasons of its DetectionError: nan, shape, detector_failed, device_lost, closed."""
+        """See `Detector.detect`. Reasons of its DetectionError: nan, shape, too_many_faces, detector_failed,
+        device_lost, closed."""
         networks = self._open()
         if not requests:
             return []
@@ -143,6 +151,7 @@ class Mtcnn:
             if proposals:
                 cells, scores, corrections = (np.concatenate(column) for column in zip(*proposals, strict=True))
                 kept = geometry.suppressed(cells, scores, _PYRAMID_OVERLAP)
+                _refuse_more_than(_MOST_PROPOSALS, len(kept))
                 _keep(job, geometry.squared(geometry.corrected(cells[kept], corrections[kept])), scores[kept])
 
     def _refine(self, rnet: Runner, jobs: Sequence[_Job]) -> None:
@@ -196,11 +205,17 @@ def _in_strips(pnet: Runner, pictures: Tensor) -> Tensor:
 def _proposals(answer: Tensor, scale: float, threshold: float) -> tuple[Boxes, Scores, Boxes]:
     """(cells, scores, corrections) of one level, after its own suppression."""
     rows, columns = np.nonzero(answer[0] > _logit(threshold))
+    _refuse_more_than(_MOST_CELLS, len(rows))
     scores = answer[0, rows, columns].astype(np.float64)
     cells = geometry.cell_boxes(columns, rows, scale)
     corrections = answer[1:, rows, columns].T.astype(np.float64)
     kept = geometry.suppressed(cells, scores, _LEVEL_OVERLAP)
     return cells[kept], scores[kept], corrections[kept]
+
+
+def _refuse_more_than(most: int, candidates: int) -> None:
+    if candidates > most:
+        raise DetectionError(TOO_MANY, f"{candidates} places in one picture look like a face; at most {most} are read")
 
 
 def _passed(job: _Job, answers: Tensor, threshold: float) -> tuple[Boxes, Scores, Boxes]:

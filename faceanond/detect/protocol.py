@@ -20,6 +20,10 @@ class DetectRequest:
     options: DetectOptions
 
 
+TOO_MANY = "too_many_faces"
+"""The reason of a DetectionError that is the picture's fault and says nothing about the detector's health."""
+
+
 class DeviceLostError(DetectionError):
     """The device will never answer again in this process; only a restart helps."""
 

@@ -16,7 +16,7 @@ import structlog
 
 from faceanond.clock import Clock
 from faceanond.config.model import DetectOptions
-from faceanond.detect.protocol import Detector, DetectRequest, DeviceLostError
+from faceanond.detect.protocol import TOO_MANY, Detector, DetectRequest, DeviceLostError
 from faceanond.errors import DetectionError
 from faceanond.frames import Detections, RawFrame
 from faceanond.inference.policy import WaitingFrames
@@ -30,7 +30,7 @@ BROKEN_AFTER = 20
 """Batches in a row without a single answer, after which only a restart can help."""
 MOST_WAITING = 1024
 """Frames (one a camera) that may wait; far beyond what one process can serve in time."""
-GRACE = 2.0
+GRACE = 1.0
 """Seconds that the end waits for the running batch. A hung thread is left behind: it is a daemon thread."""
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
@@ -50,8 +50,7 @@ class _Waiter:
         return not self.answer.done()
 
     def fail(self, reason: str, message: str) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(DetectionError(reason, message))
+        _fail(self.answer, reason, message)
 
 
 @dataclass(slots=True)
@@ -74,7 +73,8 @@ class Batcher:
         self._timeout = timeout
         self._clock = clock
         self._shared = _Shared()
-        self._deadlines: deque[tuple[float, _Waiter]] = deque()
+        # Only the answers: a waiter would keep its frame, and with it the decoder's memory, until the deadline.
+        self._deadlines: deque[tuple[float, asyncio.Future[Detections]]] = deque()
         self._added = asyncio.Event()
         self._started = False
         self._waits = Histogram(*SECONDS)
@@ -127,7 +127,7 @@ class Batcher:
             shared.changed.notify()
         if older is not None:
             older.fail("superseded", "a newer frame of this camera came before the detector was free")
-        self._deadlines.append((waiter.since + self._timeout, waiter))
+        self._deadlines.append((waiter.since + self._timeout, answer))
         self._added.set()
         try:
             return await answer
@@ -169,10 +169,10 @@ class Batcher:
         while True:
             await self._added.wait()
             while self._deadlines:
-                deadline, waiter = self._deadlines[0]
-                if waiter.wanted():
+                deadline, answer = self._deadlines[0]
+                if not answer.done():
                     await self._clock.sleep(deadline - self._clock.monotonic())
-                    waiter.fail("timeout", f"the detector gave no answer within {self._timeout:g} s")
+                    _fail(answer, "timeout", f"the detector gave no answer within {self._timeout:g} s")
                 self._deadlines.popleft()  # only now: what is still listed is what `_stop` lets go
             self._added.clear()
 
@@ -181,9 +181,8 @@ class Batcher:
             self._shared.stopped = True
             left = self._shared.waiting.clear()
             self._shared.changed.notify_all()
-        left += [waiter for _, waiter in self._deadlines]
-        for waiter in left:
-            waiter.fail("stopped", "the detector has been stopped")
+        for answer in (*(waiter.answer for waiter in left), *(answer for _, answer in self._deadlines)):
+            _fail(answer, "stopped", "the detector has been stopped")
 
     # In the inference thread, from here on.
 
@@ -213,7 +212,8 @@ class Batcher:
                 return error
             errors = [outcome for outcome in outcomes if isinstance(outcome, DetectionError)]
             self._failures += len(errors)
-            failed_in_a_row = failed_in_a_row + 1 if len(errors) == len(outcomes) else 0
+            unwell = [error for error in errors if error.reason != TOO_MANY]
+            failed_in_a_row = failed_in_a_row + 1 if len(unwell) == len(outcomes) else 0
             loop.call_soon_threadsafe(_deliver, batch, outcomes)
             if failed_in_a_row >= BROKEN_AFTER:
                 return DetectionError(
@@ -238,6 +238,11 @@ class Batcher:
         for waiter in batch:
             self._waits.observe(now - waiter.since)
         return batch
+
+
+def _fail(answer: asyncio.Future[Detections], reason: str, message: str) -> None:
+    if not answer.done():
+        answer.set_exception(DetectionError(reason, message))
 
 
 def _deliver(batch: Sequence[_Waiter], outcomes: Sequence[Outcome]) -> None:

@@ -28,7 +28,8 @@ FAIL_CLOSED = (
     *("gap", "corrupt"),  # capture
     *("timeout", "superseded", "overload", "stopped"),  # inference
     *("detector_failed", "device_lost", "nan", "shape", "closed"),  # detector
-    *("wrong_frame", "bad_boxes", "too_many_faces", "effect_failed", "zone_outside"),  # anonymiser
+    *("wrong_frame", "bad_boxes", "too_many_faces", "effect_failed"),  # anonymiser
+    *("too_small", "zone_outside"),  # a configuration that does not fit the picture
 )
 """Why a whole picture is concealed. A reason that is missing here is exposed all the same, from its first time on."""
 

@@ -21,6 +21,7 @@ from faceanond.anonymise.frame import AnonymisedFrame
 from faceanond.capture.source import StreamInfo
 from faceanond.clock import Clock
 from faceanond.config.model import Camera
+from faceanond.detect.pyramid import is_searched
 from faceanond.errors import SourceFault
 from faceanond.frames import Detections, RawFrame, Verdict
 from faceanond.mailbox import Mailbox
@@ -28,6 +29,7 @@ from faceanond.pipeline.figures import Figures
 from faceanond.pipeline.judge import DetectsFaces, Judged, judge, seal_judged
 from faceanond.pipeline.sealer import Sealer, SealerStuckError
 from faceanond.publish.stream import Stream
+from faceanond.ratelimit import RateLimited
 from faceanond.redact import redact
 from faceanond.status import CameraState, CameraStatus
 
@@ -63,6 +65,7 @@ class CameraPipeline:
         self._last_published = clock.monotonic()
         self._next_due = 0.0
         self._generation = 0
+        self._encoding_failed = RateLimited[str]()
 
     @property
     def last_progress(self) -> float:
@@ -102,6 +105,13 @@ class CameraPipeline:
         """The camera answered and is sending."""
         self.figures.codec = info.codec
         self.figures.live()
+        if not is_searched((info.width, info.height), self.settings.detector.min_size):
+            log.error(
+                "camera's picture is too small for detector.min_size, so all of it is concealed",
+                camera=self.name,
+                size=f"{info.width}x{info.height}",
+                min_size=self.settings.detector.min_size,
+            )
         log.info("camera opened", camera=self.name, codec=info.codec, size=f"{info.width}x{info.height}", fps=info.fps)
 
     def lost(self, fault: SourceFault, message: str, retry_in: float) -> None:
@@ -125,6 +135,8 @@ class CameraPipeline:
             self._mailbox.close()
             self.figures.dropped["mailbox", "newer"] += self._mailbox.dropped
             self._mailbox = None
+            # Nobody renews it now, and a sealed picture may be shown for a moment only.
+            self.last_sealed = None
             await self._sealer.close()
             self._sealer = Sealer(self.name, self.settings, clock=self._clock)
 
@@ -178,7 +190,8 @@ class CameraPipeline:
                 self.stream.request_keyframe()
                 raise
             if sealed.failure is not None:
-                log.error("encoding failed", camera=self.name, reason=sealed.failure)
+                if told := self._encoding_failed.note(sealed.failure, self._clock.monotonic()):
+                    log.error("encoding failed", camera=self.name, frames=told.count, reason=told.last)
                 self.figures.dropped["encode", "failed"] += 1
                 if keyframe:
                     self.stream.request_keyframe()

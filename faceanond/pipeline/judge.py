@@ -8,6 +8,7 @@ from typing import Protocol
 from faceanond.anonymise.anonymiser import Anonymiser
 from faceanond.anonymise.frame import AnonymisedFrame
 from faceanond.config.model import DetectOptions
+from faceanond.detect.pyramid import is_searched
 from faceanond.errors import DetectionError
 from faceanond.frames import Detections, RawFrame
 
@@ -32,6 +33,9 @@ async def judge(frame: RawFrame, detector: DetectsFaces, options: DetectOptions)
     """Asks the detector, unless the source itself doubts the picture: then no answer could be believed."""
     if frame.suspect is not None:
         return Judged(frame, DetectionError(frame.suspect, f"the source doubts this picture: {frame.suspect}"))
+    if not is_searched(frame.size, options.min_size):
+        # "No faces" would be true of the detector and false of the picture: nobody has looked at it.
+        return Judged(frame, DetectionError("too_small", "the picture is smaller than the smallest face looked for"))
     try:
         return Judged(frame, await detector.detect(frame, options))
     except DetectionError as error:

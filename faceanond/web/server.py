@@ -17,7 +17,7 @@ from faceanond.web.problem import problem
 
 log = structlog.get_logger(__name__)
 
-GRACE = 2.0
+GRACE = 1.0
 """Seconds that requests in progress get when the listener closes."""
 IDLE = 30.0
 """Seconds that an unused connection stays open; the page asks every two."""

@@ -8,6 +8,7 @@ PATCH is 405 (RFC 9725, section 4.3.2); viewers need neither, since their own ch
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
@@ -97,10 +98,18 @@ class WhepRoutes:
 
 async def _text(request: web.Request) -> str:
     body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > LARGEST_OFFER:
-            raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"an offer has at most {LARGEST_OFFER} bytes")
+    try:
+        async with asyncio.timeout(OFFER_WITHIN):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > LARGEST_OFFER:
+                    raise ProblemError(
+                        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"an offer has at most {LARGEST_OFFER} bytes"
+                    )
+    except TimeoutError:
+        raise ProblemError(
+            HTTPStatus.REQUEST_TIMEOUT, f"the offer did not arrive within {OFFER_WITHIN:.0f} s"
+        ) from None
     try:
         return body.decode()
     except UnicodeDecodeError:
@@ -144,3 +153,7 @@ def _local_address(request: web.Request) -> str | None:
     if not isinstance(name, tuple):
         return None
     return str(name[0]).partition("%")[0]
+
+
+OFFER_WITHIN = 10.0
+"""Seconds for an offer to arrive: a browser sends it in one piece."""

@@ -117,7 +117,17 @@ def test_the_score_threshold_counts_on_top_of_the_networks_own() -> None:
     assert detect(scoring_08, noise(), options=DetectOptions(score_threshold=0.81)) == [()]
 
 
-def test_crops_go_through_in_bounded_chunks() -> None:
+def test_a_picture_full_of_candidates_is_refused_before_it_costs_everybody_time() -> None:
+    def rnet(batch: Tensor) -> Tensor:
+        raise AssertionError("the crops were looked at")
+
+    with pytest.raises(DetectionError, match="look like a face") as caught:
+        detect(scripted(rnet=rnet), noise(640, 480))
+    assert caught.value.reason == "too_many_faces"
+
+
+def test_crops_go_through_in_bounded_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("faceanond.detect.mtcnn._MOST_PROPOSALS", 10_000)
     seen: list[int] = []
 
     def rnet(batch: Tensor) -> Tensor:

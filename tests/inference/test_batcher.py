@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -336,3 +338,23 @@ async def test_a_batcher_runs_once(clock: FakeClock) -> None:
         await batcher.detect(frame(), OPTIONS)
         with pytest.raises(RuntimeError, match="runs once"):
             await batcher.run()
+
+
+async def test_answered_frames_are_let_go_at_once_and_not_at_their_deadline(clock: FakeClock) -> None:
+    async with serving(FakeDetector(), clock) as batcher:
+        pictures = [frame("lobby", index) for index in range(5)]
+        kept = [weakref.ref(picture.y) for picture in pictures]
+        while pictures:
+            await batcher.detect(pictures.pop(), OPTIONS)
+        # Another camera's frame still waits for nothing; the thread may hold the last batch until the next one.
+        await batcher.detect(frame("yard"), OPTIONS)
+        gc.collect()
+        assert sum(reference() is not None for reference in kept) <= 1
+
+
+async def test_pictures_that_are_too_full_do_not_condemn_the_detector(clock: FakeClock) -> None:
+    detector = FakeDetector(failing(DetectionError("too_many_faces", "a poster")))
+    async with serving(detector, clock) as batcher:
+        for index in range(3 * BROKEN_AFTER):
+            with pytest.raises(DetectionError, match="a poster"):
+                await batcher.detect(frame("poster", index), OPTIONS)

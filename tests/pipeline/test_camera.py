@@ -245,3 +245,20 @@ async def test_the_method_of_the_settings_is_the_one_that_is_used(clock: FakeClo
     async with running(one_face, clock, anonymise=Anonymise(method="solid", shape="box", legend=())) as run:
         sealed = await run.publish(raw_frame())
         assert len({*sealed.i420[100:130, 110:150].ravel().tolist()}) == 1
+
+
+async def test_a_picture_that_no_network_would_look_at_is_concealed_and_not_called_clean(clock: FakeClock) -> None:
+    async def must_not_be_asked(frame: RawFrame) -> Detections:
+        raise AssertionError
+
+    async with running(must_not_be_asked, clock, detector=DetectOptions(min_size=240)) as run:
+        sealed = await run.publish(raw_frame(size=(320, 240)))
+        assert (sealed.verdict, sealed.reason) == (Verdict.FULL, "too_small")
+        run.pipeline.opened(INFO)
+
+
+async def test_no_snapshot_outlives_the_pipeline_that_renews_it(clock: FakeClock) -> None:
+    async with running(nothing, clock) as run:
+        await run.publish(raw_frame())
+        assert run.pipeline.last_sealed is not None
+    assert run.pipeline.last_sealed is None
