@@ -1,8 +1,9 @@
 """Makes the C library keep big buffers instead of handing them back to the kernel after every frame.
 
-A fresh 1080p picture costs up to ten times more in page faults than in arithmetic. glibc's default maps every large
-buffer anew; with these two settings it is taken from the heap and used again. Measured with `faceanond`'s own stages
-in docs/design/publishing.md. Does nothing where the C library has no mallopt (musl, macOS).
+glibc's default maps every large buffer anew, and the kernel hands it out page by page; with these settings it is taken
+from the heap and used again. Measured with one 720p camera in the whole daemon: 922 page faults a frame become 1, and a
+frame costs 51 instead of 56 ms of CPU (single stages alone show no difference). Does nothing where the C library has
+no mallopt (musl, macOS).
 """
 
 from __future__ import annotations
