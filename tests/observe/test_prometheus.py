@@ -111,7 +111,7 @@ async def scrapes(session: aiohttp.ClientSession, url: str, count: int) -> None:
         while True:
             try:
                 result = (await ask(session, url, "query", query=query))["result"]
-            except (aiohttp.ClientError, AssertionError):  # not up yet, or still reading its log
+            except (aiohttp.ClientError, AssertionError, json.JSONDecodeError):  # not up yet, or still reading its log
                 result = []
             if result and int(result[0]["value"][1]) >= count:
                 return
