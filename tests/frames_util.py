@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceanond.assets import astronaut
 from faceanond.frames import ColourMatrix, FrameId, RawFrame
 
 Rgb = NDArray[np.uint8]
@@ -32,10 +31,7 @@ POSES: dict[str, tuple[float, bool, int, int, int, int]] = {
 
 def packaged_face() -> Rgb:
     """The packaged picture, 512x512, RGB; its face is about (165, 65)-(275, 215)."""
-    data = np.frombuffer(files("faceanond").joinpath("assets/astronaut.jpg").read_bytes(), np.uint8)
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    assert picture is not None
-    return np.ascontiguousarray(picture[:, :, ::-1], dtype=np.uint8)
+    return np.ascontiguousarray(astronaut()[:, :, ::-1])
 
 
 def posed(name: str) -> Rgb:

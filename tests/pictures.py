@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 import cv2
 import numpy as np
 
+from faceanond.assets import astronaut as packaged_astronaut
 from faceanond.frames import ColourMatrix, FrameId, RawFrame
 
 
@@ -39,9 +38,7 @@ def raw_frame(
 
 def astronaut(size: tuple[int, int] = (640, 480), *, face_width: int = 110, index: int = 0) -> RawFrame:
     """The packaged picture on a grey ground, scaled so that the face is about so wide."""
-    data = np.frombuffer(files("faceanond").joinpath("assets/astronaut.jpg").read_bytes(), np.uint8)
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    assert picture is not None
+    picture = packaged_astronaut()
     scale = face_width / 110
     picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     width, height = size

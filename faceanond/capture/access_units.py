@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
-from faceanond.capture.h264 import units_annex_b
+from faceanond.annexb import nal_units
 
 MOST_PIECES = 64
 """More slices than any camera makes: a hostile stream shall not let one picture grow for ever."""
@@ -66,7 +66,7 @@ class PictureJoiner(Generic[P]):
 
 def begins_inside(data: bytes) -> bool:
     """Whether the packet's first slice does not begin a picture."""
-    for unit in units_annex_b(data):
+    for unit in nal_units(data):
         if unit and unit[0] & 31 in _SLICES:
             return len(unit) > 1 and not unit[1] & 0x80
     return False

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceanond.assets import astronaut
 from faceanond.frames import Plane
 
 Image = NDArray[np.uint8]
@@ -74,8 +74,7 @@ def to_patch(bgr: Image, *, hd: bool) -> Patch:
 @lru_cache(maxsize=1)
 def _figure() -> tuple[Image, Image]:
     """The whole picture (BGR) and how opaque the figure is in it, with a soft edge."""
-    data = resources.files("faceanond").joinpath("assets/astronaut.jpg").read_bytes()
-    picture = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+    picture = astronaut()
     outline = np.zeros(picture.shape[:2], np.uint8)
     cv2.fillPoly(outline, [np.array(OUTLINE, np.int32)], 255, lineType=cv2.LINE_AA)
     inside = cv2.erode(outline, np.ones((3, 3), np.uint8))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from faceanond.annexb import nal_units
+
 HEAD = 64
 """Bytes of a slice that are looked at: more than its header needs up to frame_num."""
 _SLICE, _IDR, _SPS = 1, 5, 7
@@ -44,7 +46,7 @@ class ReferenceCounter:
             self._length_size = (extradata[4] & 3) + 1
             units = _from_avcc(extradata)
         else:
-            units = units_annex_b(extradata)
+            units = nal_units(extradata)
         for unit in units:
             self._learn(unit)
 
@@ -94,16 +96,7 @@ class ReferenceCounter:
                 self._sps = None
 
     def _units(self, data: bytes) -> Iterator[bytes]:
-        return _lengths(data, self._length_size) if self._length_size else units_annex_b(data)
-
-
-def units_annex_b(data: bytes) -> Iterator[bytes]:
-    """The NAL units between the start codes."""
-    start = data.find(b"\0\0\1")
-    while start >= 0:
-        following = data.find(b"\0\0\1", start + 3)
-        yield data[start + 3 : following if following >= 0 else len(data)]
-        start = following
+        return _lengths(data, self._length_size) if self._length_size else nal_units(data)
 
 
 def _lengths(data: bytes, size: int) -> Iterator[bytes]:

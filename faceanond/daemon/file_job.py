@@ -65,7 +65,7 @@ async def anonymise_file(
     )
     async with AsyncExitStack() as stack:
         source = make_source("file", camera, generation=1, clock=clock, live=False)
-        info = await _open(stack, source, given)
+        info = await _open(stack, source)
         detector = await stack.enter_async_context(opened_detector(config.detector))
         batcher = Batcher(detector, max_batch=config.detector.max_batch, timeout=PATIENCE, clock=clock)
         with ExitStack() as files:
@@ -107,7 +107,7 @@ def _check_paths(given: Path, target: Path, report: Path | None) -> None:
         raise UsageError(f"{report}: the report and the video cannot be the same file")
 
 
-async def _open(stack: AsyncExitStack, source: Source, given: Path) -> StreamInfo:
+async def _open(stack: AsyncExitStack, source: Source) -> StreamInfo:
     thread = stack.enter_context(ThreadPoolExecutor(1, "open"))
     loop = asyncio.get_running_loop()
     stack.push_async_callback(loop.run_in_executor, thread, source.close)
@@ -115,8 +115,8 @@ async def _open(stack: AsyncExitStack, source: Source, given: Path) -> StreamInf
         return await loop.run_in_executor(thread, source.open)
     except SourceError as error:
         if error.fault is SourceFault.NOT_FOUND:
-            raise UnavailableError(f"{given}: {error}") from None
-        raise UsageError(f"{given}: {error}") from None
+            raise UnavailableError(str(error)) from None
+        raise UsageError(str(error)) from None
 
 
 def _show(progress: tqdm[NoReturn], tally: Tally) -> None:

@@ -19,6 +19,7 @@ from faceanond.daemon.app import App
 from faceanond.daemon.memory import keep_big_buffers
 from faceanond.errors import ExitCode, FaceanondError
 from faceanond.observe.logging import set_up_logging
+from faceanond.pipeline.selftest import known_frame
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +50,8 @@ def prepare_process() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and soft < min(hard, DESCRIPTORS):
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, DESCRIPTORS), hard))
+    # Read and decoded once, before there is an event loop that this would block.
+    known_frame()
     # Each camera already has a thread of its own; OpenCV's pool would only fight over the cores.
     cv2.setNumThreads(1)
 

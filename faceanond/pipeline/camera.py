@@ -62,15 +62,9 @@ class CameraPipeline:
         self._sealing = asyncio.Lock()
         # No picture yet counts as none for long: the first slate comes at once.
         self._last_picture = clock.monotonic() - ABSENT_AFTER
-        self._last_published = clock.monotonic()
         self._next_due = 0.0
         self._generation = 0
         self._encoding_failed = RateLimited[str]()
-
-    @property
-    def last_progress(self) -> float:
-        """Monotonic time of the last published frame; moves on while a camera is down, too."""
-        return self._last_published
 
     # The capture side
 
@@ -198,9 +192,8 @@ class CameraPipeline:
             for packet in sealed.packets:
                 self.stream.write(packet)
             self.last_sealed = sealed.frame
-            self._last_published = self._clock.monotonic()
             if sealed.frame.verdict is not Verdict.HELD:
-                self._last_picture = self._last_published
+                self._last_picture = self._clock.monotonic()
             if sealed.packets:
                 self.figures.frame_published(sealed.frame)
 

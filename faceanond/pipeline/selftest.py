@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import Executor
 from functools import cache
-from importlib.resources import files
 
 import cv2
 import numpy as np
 
 from faceanond.anonymise.anonymiser import Anonymiser
+from faceanond.assets import astronaut
 from faceanond.config.model import DetectOptions
 from faceanond.errors import FaceanondError
 from faceanond.frames import Box, ColourMatrix, Detections, Face, FrameId, RawFrame, Verdict
@@ -34,11 +34,7 @@ class SelfTestError(FaceanondError):
 @cache
 def known_frame() -> RawFrame:
     """The packaged face as a raw frame of SIZE x SIZE."""
-    data = np.frombuffer(files("faceanond").joinpath("assets/astronaut.jpg").read_bytes(), np.uint8)
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    if picture is None:
-        raise SelfTestError("the packaged picture cannot be read; reinstall faceanond")
-    small = cv2.resize(picture[_CROP], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(astronaut()[_CROP], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
     planes = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2YUV_I420), np.uint8).reshape(-1)
     luma, half = SIZE * SIZE, SIZE // 2
     return RawFrame(

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from faceanond.annexb import nal_units
+
 START_CODE = b"\x00\x00\x00\x01"
 
 
@@ -26,17 +28,8 @@ class NalType(IntEnum):
 
 def split(access_unit: bytes) -> list[bytes]:
     """The NAL units of an Annex B byte stream, without start codes and without trailing zeros."""
-    nals: list[bytes] = []
-    start = access_unit.find(b"\x00\x00\x01")
-    while start >= 0:
-        start += 3
-        end = access_unit.find(b"\x00\x00\x01", start)
-        # A NAL unit never ends with a zero byte (7.4.1), so zeros here belong to the next start code or are padding.
-        nal = (access_unit[start:end] if end >= 0 else access_unit[start:]).rstrip(b"\x00")
-        if nal:
-            nals.append(nal)
-        start = end
-    return nals
+    # A NAL unit never ends with a zero byte (7.4.1), so zeros there belong to the next start code or are padding.
+    return [nal for unit in nal_units(access_unit) if (nal := unit.rstrip(b"\x00"))]
 
 
 def join(nals: Iterable[bytes]) -> bytes:

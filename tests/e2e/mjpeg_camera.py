@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from importlib.resources import files
 
 import cv2
 import numpy as np
 from aiohttp import web
 
+from faceanond.assets import astronaut
+
 FPS = 12
 
 
 def pictures() -> list[bytes]:
-    data = np.frombuffer(files("faceanond").joinpath("assets/astronaut.jpg").read_bytes(), np.uint8)
-    astronaut = cv2.resize(cv2.imdecode(data, cv2.IMREAD_COLOR), (480, 480))
+    figure = cv2.resize(astronaut(), (480, 480))
     canvas = np.zeros((480, 640, 3), np.uint8)
     canvas[:] = np.linspace(60, 160, 640, dtype=np.uint8)[None, :, None]
     found = []
     for shift in [*range(0, 160, 8), *range(160, 0, -8)]:
         picture = canvas.copy()
-        picture[:, shift : shift + 480] = astronaut
+        picture[:, shift : shift + 480] = figure
         found.append(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
     return found
 

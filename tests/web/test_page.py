@@ -15,21 +15,12 @@ from faceanond.status import CameraState
 from faceanond.web.app import build
 from faceanond.web.server import serving
 from tests.conftest import need_tool
+from tests.e2e.browser import QUIET
 from tests.publish.webrtc.feed import live, until
 from tests.web.standin import Camera, Cameras, Pulse, exposition
 
 pytestmark = pytest.mark.e2e
 
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 FRAMES = "[...document.querySelectorAll('video')].map((video) => video.getVideoPlaybackQuality().totalVideoFrames)"
 
 
@@ -69,7 +60,7 @@ async def site(*cameras: Camera) -> AsyncIterator[Site]:
         async with (
             serving(app, settings) as (host, port),
             async_playwright() as playwright,
-            await playwright.chromium.launch(executable_path=need_tool("chromium"), args=FLAGS) as browser,
+            await playwright.chromium.launch(executable_path=need_tool("chromium"), args=QUIET) as browser,
         ):
             yield Site(await browser.new_page(), f"http://{host}:{port}", fleet, service, streams)
 
