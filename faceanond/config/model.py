@@ -86,6 +86,11 @@ class Detector(DetectOptions):
     threads: int = Field(
         default=0, ge=0, le=256, description="CPU threads of the network; 0 leaves the choice to faceanond"
     )
+    quantised: bool = Field(
+        default=True,
+        description="whether 8-bit copies of MTCNN's networks look first, on CPUs that run them (x86-64 with AVX-512 "
+        "VNNI); the float networks decide whatever is close, and look at every face that is reported",
+    )
     timeout: Duration = Field(
         default=1.0, gt=0, le=60, description="how long a frame waits for its verdict before it is concealed"
     )

@@ -18,11 +18,11 @@ CELL, STRIDE = 12, 2
 """A P-Net cell looks at 12x12 pixels of its level; neighbours are 2 pixels apart."""
 
 
-def cell_boxes(columns: Indices, rows: Indices, scale: float) -> Boxes:
-    """The input's pixels that P-Net cells look at, in the rounding that its corrections were trained with."""
-    x1, y1 = np.floor((STRIDE * columns + 1) / scale) - 1, np.floor((STRIDE * rows + 1) / scale) - 1
-    x2, y2 = np.floor((STRIDE * columns + CELL) / scale), np.floor((STRIDE * rows + CELL) / scale)
-    return np.stack([x1, y1, x2, y2], axis=1)
+def cell_boxes(cells: NDArray[np.integer], scales: NDArray[np.float64]) -> Boxes:
+    """The input's pixels that P-Net cells (column, row) look at, each on a level of its scale, in the rounding that the
+    corrections were trained with."""
+    corners = (STRIDE * cells[:, [0, 1, 0, 1]] + np.array([1, 1, CELL, CELL])) / scales[:, None]
+    return np.asarray(np.floor(corners) - np.array([1, 1, 0, 0]))
 
 
 def corrected(boxes: Boxes, corrections: NDArray[np.floating]) -> Boxes:
@@ -45,19 +45,24 @@ def touching(boxes: Boxes, width: int, height: int) -> NDArray[np.bool_]:
     return np.asarray(large & inside)
 
 
-def suppressed(boxes: Boxes, scores: Scores, limit: float) -> Indices:
+def suppressed(
+    boxes: Boxes, scores: NDArray[np.floating], limit: float, groups: NDArray[np.integer] | None = None
+) -> Indices:
     """Non-maximum suppression: the rows that stay, best first; one goes when its intersection over union with a
-    better one exceeds the limit."""
+    better one (of the same group, if there are groups) exceeds the limit."""
     if len(boxes) < 2:
         return np.arange(len(boxes))
     corners = boxes.copy()
     corners[:, 2:] -= corners[:, :2]  # OpenCV wants x, y, width, height
     positive = scores - scores.min() + 1  # it wants that too; only their order matters
-    kept = cv2.dnn.NMSBoxes(corners, positive, 0.0, limit)  # type: ignore[arg-type] # arrays are welcome
+    if groups is None:
+        kept = cv2.dnn.NMSBoxes(corners, positive, 0.0, limit)  # type: ignore[arg-type] # arrays are welcome
+    else:
+        kept = cv2.dnn.NMSBoxesBatched(corners, positive, groups, 0.0, limit)  # type: ignore[arg-type]
     return np.asarray(kept, dtype=np.intp).reshape(-1)
 
 
-def suppressed_by_smaller(boxes: Boxes, scores: Scores, limit: float) -> Indices:
+def suppressed_by_smaller(boxes: Boxes, scores: NDArray[np.floating], limit: float) -> Indices:
     """The same, measuring the overlap against the smaller of the two boxes: a face inside a face goes."""
     order = np.argsort(-scores, kind="stable")
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

@@ -10,6 +10,7 @@ import ctypes
 import functools
 import io
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 # The wheels report to their maker unless told not to, before the library is loaded: a privacy tool must not, and needs
@@ -21,6 +22,7 @@ import onnxruntime as ort
 import structlog
 from numpy.typing import NDArray
 
+from faceanond.detect.pinned import page_lock
 from faceanond.detect.protocol import DeviceLostError
 from faceanond.errors import DetectionError, UnavailableError
 
@@ -40,6 +42,8 @@ _FATAL_CUDA = ("CUDA failure 700", "CUDA failure 719", "error 700", "error 719")
 ort.set_default_logger_severity(4)
 
 Tensor = NDArray[np.float32]
+PIXELS = "pixels"
+"""The input of networks that take bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +118,14 @@ def _open_probe(provider: str) -> None:
 class Network:
     """One network in one session: one input, one output, float32. One thread at a time."""
 
-    def __init__(self, name: str, model: bytes, device: Device) -> None:
-        """Raises UnavailableError when the model cannot be opened on that very device."""
+    def __init__(self, name: str, model: bytes, device: Device, *, largest: tuple[int, ...] | None = None) -> None:
+        """`largest` is the largest input that will come, which TensorRT must know. Raises UnavailableError when the
+        model cannot be opened on that very device."""
         self._name = name
         provider = _PROVIDERS[device.provider]
         try:
             session = ort.InferenceSession(
-                model, _options(device), providers=_provider_options(device), enable_fallback=0
+                model, _options(device), providers=_provider_options(device, largest), enable_fallback=0
             )
         except Exception as error:  # ONNX Runtime's errors share no base class
             raise UnavailableError(f"{name} cannot be opened on {device.provider}: {_one_line(error)}") from error
@@ -136,15 +141,70 @@ class Network:
 
     def run(self, batch: Tensor) -> Tensor:
         """The network's answers. Raises DetectionError("detector_failed"), or DeviceLostError."""
-        try:
+        with _translated(self._name):
             (answers,) = self._session.run(None, {self._input: batch})
-        except Exception as error:  # ONNX Runtime's errors share no base class
-            message = f"{self._name} failed: {_one_line(error)}"
-            if any(mark in message for mark in _FATAL_CUDA):
-                raise DeviceLostError(message) from error
-            raise DetectionError("detector_failed", message) from error
         result: Tensor = answers
         return result
+
+
+class BatchedNetwork(Network):
+    """A network that only ever sees a few batch sizes, filled up with zeros: a GPU prepares itself for each new shape,
+    which takes far longer than a run. Everything it needs is allocated once, in page-locked memory where possible."""
+
+    def __init__(self, name: str, model: bytes, device: Device, shape: tuple[int, ...], sizes: Sequence[int]) -> None:
+        """`shape`: of one item, bytes. `sizes`: the batch sizes, the largest last. Raises UnavailableError."""
+        super().__init__(name, model, device, largest=(sizes[-1], *shape))
+        self.most = sizes[-1]
+        try:
+            self._slots = [_Slot(self._session, (size, *shape), device) for size in sizes]
+        except Exception as error:  # ONNX Runtime's errors share no base class
+            raise UnavailableError(f"{name} gets no memory on {device.provider}: {_one_line(error)}") from error
+
+    def warm_up(self) -> None:
+        """Runs every batch size once. Raises as `run` does."""
+        for slot in self._slots:
+            self.run(slot.host)
+
+    def run(self, batch: NDArray[np.uint8]) -> Tensor:  # type: ignore[override] # bytes here
+        """As `Network.run`, for at most `most` items."""
+        slot = next(slot for slot in self._slots if len(slot.host) >= len(batch))
+        with _translated(self._name):
+            return slot.run(self._session, batch)
+
+
+class _Slot:
+    """Input and output of one batch size, bound to a session."""
+
+    def __init__(self, session: ort.InferenceSession, shape: tuple[int, ...], device: Device) -> None:
+        kind = "cpu" if device.provider == "cpu" else "cuda"
+        self.host = np.zeros(shape, np.uint8)
+        if kind == "cuda" and not page_lock(self.host):
+            log.warning("host memory is not page-locked, so copies to the GPU are slower", bytes=self.host.nbytes)
+        self._input = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.uint8, kind, 0)
+        self._binding = session.io_binding()
+        self._binding.bind_ortvalue_input(session.get_inputs()[0].name, self._input)
+        self._binding.bind_output(session.get_outputs()[0].name, "cpu")
+
+    def run(self, session: ort.InferenceSession, batch: NDArray[np.uint8]) -> Tensor:
+        if batch is not self.host:
+            self.host[: len(batch)] = batch
+            self.host[len(batch) :] = 0
+        self._input.update_inplace(self.host)
+        session.run_with_iobinding(self._binding)
+        answers: Tensor = self._binding.copy_outputs_to_cpu()[0]
+        return answers[: len(batch)].copy()
+
+
+@contextlib.contextmanager
+def _translated(name: str) -> Iterator[None]:
+    """Turns ONNX Runtime's errors into ours."""
+    try:
+        yield
+    except Exception as error:  # they share no base class
+        message = f"{name} failed: {_one_line(error)}"
+        if any(mark in message for mark in _FATAL_CUDA):
+            raise DeviceLostError(message) from error
+        raise DetectionError("detector_failed", message) from error
 
 
 def _options(device: Device) -> ort.SessionOptions:
@@ -157,18 +217,25 @@ def _options(device: Device) -> ort.SessionOptions:
     return options
 
 
-def _provider_options(device: Device) -> list[str | tuple[str, dict[str, str]]]:
+def _provider_options(device: Device, largest: tuple[int, ...] | None) -> list[str | tuple[str, dict[str, str]]]:
     """CUDA and TensorRT settings follow ONNX Runtime's documentation; they have not been tried on a GPU yet."""
     cuda = {
-        # An exhaustive search would run again for each new shape of a pyramid level.
+        # An exhaustive search would run again for each new shape.
         "cudnn_conv_algo_search": "HEURISTIC",
         "gpu_mem_limit": str(_GPU_MEMORY),
         "arena_extend_strategy": "kSameAsRequested",
+        # Ten bits of precision would move borderline scores.
+        "use_tf32": "0",
     }
     if device.provider == "cuda":
         return [("CUDAExecutionProvider", cuda)]
     if device.provider == "tensorrt":
         tensorrt = {"trt_max_workspace_size": str(_GPU_MEMORY), "trt_fp16_enable": "0"}
+        if largest is not None:
+            # One engine for all batch sizes; without a profile it would be built again for each, for minutes.
+            most, *item = largest
+            for name, size in (("min", 1), ("opt", most), ("max", most)):
+                tensorrt[f"trt_profile_{name}_shapes"] = f"{PIXELS}:{'x'.join(map(str, (size, *item)))}"
         return [("TensorrtExecutionProvider", tensorrt), ("CUDAExecutionProvider", cuda)]
     return ["CPUExecutionProvider"]
 

@@ -1,19 +1,42 @@
-"""One real detector for the package's tests: opening it takes a tenth of a second."""
+"""Real detectors for the package's tests: opening one takes a tenth of a second."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from faceanond.config.model import Detector as DetectorConfig
+from faceanond.detect import native
+from faceanond.detect.cache import Graphs, mtcnn_graphs
 from faceanond.detect.factory import open_detector
 from faceanond.detect.protocol import Detector
 
 
 @pytest.fixture(scope="session")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Detector]:
-    settings = DetectorConfig(device="cpu", threads=1)
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> Graphs:
+    return mtcnn_graphs(tmp_path_factory.mktemp("graphs"))
+
+
+@pytest.fixture(scope="session")
+def kernels() -> None:
+    """The compiled kernels; without them the test skips. CI has a compiler, so there they must have been built."""
+    reason = native.missing()
+    if reason is None:
+        return
+    if os.environ.get("CI") == "true" and not native.LIBRARY.is_file() and native.BUILDS_HERE:
+        pytest.fail(f"the compiled kernels are missing: {reason}")
+    pytest.skip(f"the compiled kernels are not available: {reason}")
+
+
+@pytest.fixture(scope="session", params=["8 bit first", "float"])
+def detector(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Detector]:
+    """MTCNN as this machine runs it, and as one without the compiled kernels would."""
+    quantised = request.param == "8 bit first"
+    if quantised:
+        request.getfixturevalue("kernels")
+    settings = DetectorConfig(device="cpu", threads=1, quantised=quantised)
     opened = open_detector(settings, cache=tmp_path_factory.mktemp("graphs"))
     yield opened
     opened.close()

@@ -9,8 +9,8 @@ from faceanond.detect.boxes import Boxes, Scores
 
 
 def test_a_cell_looks_at_12_pixels_of_its_level() -> None:
-    cells = geometry.cell_boxes(np.array([0, 5]), np.array([0, 2]), 0.5)
-    assert cells.tolist() == [[1, 1, 24, 24], [21, 9, 44, 32]]
+    cells = geometry.cell_boxes(np.array([[0, 0], [5, 2], [5, 2]]), np.array([0.5, 0.5, 0.25]))
+    assert cells.tolist() == [[1, 1, 24, 24], [21, 9, 44, 32], [43, 19, 88, 64]]
 
 
 def test_corrections_are_in_box_sides() -> None:
@@ -30,6 +30,12 @@ def test_only_boxes_that_touch_the_picture_count() -> None:
 def test_suppression_keeps_the_better_of_two_that_overlap() -> None:
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [50, 0, 60, 10]], np.float64)
     assert geometry.suppressed(boxes, np.array([0.1, 3.0, -2.0]), 0.5).tolist() == [1, 2]
+
+
+def test_boxes_of_other_groups_suppress_nothing() -> None:
+    boxes = np.array([[0, 0, 10, 10]] * 4, np.float64)
+    kept = geometry.suppressed(boxes, np.array([0.1, 3.0, -2.0, 0.5]), 0.5, np.array([0, 1, 1, 0]))
+    assert sorted(kept.tolist()) == [1, 3]
 
 
 def test_an_overlap_just_at_the_limit_stays() -> None:

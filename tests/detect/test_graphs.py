@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from faceanond.detect import graphs
-from faceanond.detect.session import Device, Network
+from faceanond.detect.networks import Planar
+from faceanond.detect.session import BatchedNetwork, Device, Network
 from faceanond.detect.weights import Weights, load_weights
 
 Array = NDArray[np.float64]
@@ -85,6 +88,16 @@ def test_onet_computes_the_published_network(weights: Weights) -> None:
     x = pictures(3, 3, 48, 48)
     result = Network("O-Net", graphs.build_onet(weights), CPU).run(x)
     np.testing.assert_allclose(result, expected(weights.onet, x, [(3, True), (3, False), (2, True), None]), atol=2e-5)
+
+
+@pytest.mark.parametrize(("build", "side"), [(graphs.build_pnet, 30), (graphs.build_rnet, 24), (graphs.build_onet, 48)])
+def test_a_network_that_takes_pixels_answers_the_same(
+    weights: Weights, build: Callable[[Weights], bytes], side: int
+) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (3, side, side, 4)).astype(np.uint8)
+    plain = Planar(Network("plain", build(weights), CPU), most=3, side=side)
+    network = BatchedNetwork("pixels", graphs.from_pixels(build(weights)), CPU, (side, side, 4), (1, 4))
+    np.testing.assert_allclose(network.run(pixels), plain.run(pixels), atol=1e-5)
 
 
 def test_building_is_repeatable(weights: Weights) -> None:

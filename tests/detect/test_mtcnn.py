@@ -1,49 +1,62 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from faceanond.config.model import DetectOptions
-from faceanond.detect import mtcnn
-from faceanond.detect.mtcnn import Mtcnn, Networks, Tensor
+from faceanond.config.model import Detector as DetectorConfig
+from faceanond.detect.factory import open_detector
+from faceanond.detect.mtcnn import Mtcnn
+from faceanond.detect.networks import Answers, ByteNetworks, FloatNetworks, Pixels
 from faceanond.detect.protocol import Detector, DetectRequest
 from faceanond.errors import DetectionError
 from faceanond.frames import Face
 from tests.frames_util import POSES, Rgb, posed, raw
 
+Answering = Callable[[Pixels], Answers]
+
 
 class Scripted:
     """A network that answers as told."""
 
-    def __init__(self, answer: Callable[[Tensor], Tensor]) -> None:
+    most = 16
+
+    def __init__(self, answer: Answering, side: int) -> None:
         self._answer = answer
+        self._side = side
 
-    def run(self, batch: Tensor) -> Tensor:
-        return self._answer(batch)
+    def warm_up(self) -> None:
+        self.run(np.zeros((self.most, self._side, self._side, 4), np.uint8))
+
+    def run(self, pictures: Pixels) -> Answers:
+        return self._answer(pictures)
 
 
-def cells(batch: Tensor, score: float) -> Tensor:
+def cells(pictures: Pixels, score: float) -> Answers:
     """P-Net's answer with the same score everywhere and no corrections."""
-    _, _, height, width = batch.shape
-    answer = np.zeros((len(batch), 5, (height - 1) // 2 - 4, (width - 1) // 2 - 4), np.float32)
+    count, height, width, _ = pictures.shape
+    answer = np.zeros((count, 5, height // 2 - 5, width // 2 - 5), np.float32)
     answer[:, 0] = score
     return answer
 
 
-def verdicts(batch: Tensor, score: float) -> Tensor:
-    answer = np.zeros((len(batch), 5), np.float32)
+def verdicts(pictures: Pixels, score: float) -> Answers:
+    answer = np.zeros((len(pictures), 5), np.float32)
     answer[:, 0] = score
     return answer
 
 
 def scripted(
-    pnet: Callable[[Tensor], Tensor] = lambda batch: cells(batch, 5),
-    rnet: Callable[[Tensor], Tensor] = lambda batch: verdicts(batch, 5),
-    onet: Callable[[Tensor], Tensor] = lambda batch: verdicts(batch, 5),
+    pnet: Answering = lambda pictures: cells(pictures, 5),
+    rnet: Answering = lambda pictures: verdicts(pictures, 5),
+    onet: Answering = lambda pictures: verdicts(pictures, 5),
+    quick: ByteNetworks | None = None,
 ) -> Mtcnn:
-    return Mtcnn(Networks(Scripted(pnet), Scripted(rnet), Scripted(onet)), "cpu")
+    return Mtcnn(FloatNetworks(Scripted(pnet, 12), Scripted(rnet, 24), Scripted(onet, 48)), "cpu", quick=quick)
 
 
 def noise(width: int = 100, height: int = 80) -> Rgb:
@@ -118,7 +131,7 @@ def test_the_score_threshold_counts_on_top_of_the_networks_own() -> None:
 
 
 def test_a_picture_full_of_candidates_is_refused_before_it_costs_everybody_time() -> None:
-    def rnet(batch: Tensor) -> Tensor:
+    def rnet(batch: Pixels) -> Answers:
         raise AssertionError("the crops were looked at")
 
     with pytest.raises(DetectionError, match="look like a face") as caught:
@@ -130,7 +143,7 @@ def test_crops_go_through_in_bounded_chunks(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("faceanond.detect.mtcnn._MOST_PROPOSALS", 10_000)
     seen: list[int] = []
 
-    def rnet(batch: Tensor) -> Tensor:
+    def rnet(batch: Pixels) -> Answers:
         seen.append(len(batch))
         return verdicts(batch, -5)
 
@@ -139,23 +152,13 @@ def test_crops_go_through_in_bounded_chunks(monkeypatch: pytest.MonkeyPatch) -> 
     assert sum(seen) > 32
 
 
-@pytest.mark.parametrize("pixels", [1, 4_000, 9_999, 20_000])
-def test_a_level_too_large_for_one_run_gives_the_same_in_strips(
-    detector: Detector, pixels: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pictures = [posed("astronaut 0.5"), posed("astronaut 0.9 odd size")]
-    whole = detect(detector, *pictures)
-    monkeypatch.setattr(mtcnn, "_STACK_PIXELS", pixels)
-    assert detect(detector, *pictures) == whole
-
-
-def corrupt(batch: Tensor, value: float, channel: int) -> Tensor:
+def corrupt(batch: Pixels, value: float, channel: int) -> Answers:
     answer = verdicts(batch, 5)
     answer[-1, channel] = value
     return answer
 
 
-def corrupt_cell(batch: Tensor, value: float, channel: int) -> Tensor:
+def corrupt_cell(batch: Pixels, value: float, channel: int) -> Answers:
     answer = cells(batch, -5)
     answer[-1, channel, 0, 0] = value
     return answer
@@ -182,7 +185,7 @@ def test_a_wrong_shape_makes_the_batch_unbelievable(stage: str) -> None:
 
 
 def test_a_failing_network_is_not_hidden() -> None:
-    def failing(batch: Tensor) -> Tensor:
+    def failing(batch: Pixels) -> Answers:
         raise DetectionError("detector_failed", "R-Net failed: out of memory")
 
     with pytest.raises(DetectionError, match="out of memory"):
@@ -212,8 +215,8 @@ def test_after_closing_it_answers_no_more(detector: Detector) -> None:
 def test_warming_up_runs_every_network() -> None:
     ran: list[str] = []
 
-    def noting(name: str, answer: Callable[[Tensor, float], Tensor]) -> Callable[[Tensor], Tensor]:
-        def run(batch: Tensor) -> Tensor:
+    def noting(name: str, answer: Callable[[Pixels, float], Answers]) -> Answering:
+        def run(batch: Pixels) -> Answers:
             ran.append(name)
             return answer(batch, -5)
 
@@ -221,3 +224,95 @@ def test_warming_up_runs_every_network() -> None:
 
     scripted(noting("pnet", cells), noting("rnet", verdicts), noting("onet", verdicts)).warm_up()
     assert set(ran) == {"pnet", "rnet", "onet"}
+
+
+class Quick:
+    """8-bit networks that answer as told: `scores` by network."""
+
+    def __init__(self, pnet: float = -9, rnet: float = -9, onet: float = -9) -> None:
+        self._scores = {24: rnet, 48: onet}
+        self._pnet = pnet
+
+    def propose(self, picture: Pixels, threshold: float, most: int) -> tuple[Pixels, Answers]:
+        found = np.array([[0, 0]] if self._pnet > threshold else np.empty((0, 2)), np.int32)
+        return found, verdicts(found, self._pnet)  # type: ignore[arg-type, return-value]
+
+    def classify(self, crops: Pixels) -> Answers:
+        return verdicts(crops, self._scores[crops.shape[1]])
+
+    @property
+    def networks(self) -> ByteNetworks:
+        return ByteNetworks(self, self, self)  # type: ignore[arg-type]
+
+
+THRESHOLD = float(np.log(0.7 / 0.3))
+"""R- and O-Net's, as log-odds."""
+
+
+def never(pictures: Pixels) -> Answers:
+    raise AssertionError("the float network was asked")
+
+
+def test_a_clear_8_bit_rejection_is_final_and_costs_no_float_run() -> None:
+    low = Quick(pnet=5, rnet=THRESHOLD - 2).networks
+    assert detect(scripted(never, never, never, low), noise()) == [()]
+
+
+def test_a_close_8_bit_rejection_is_decided_by_the_float_network() -> None:
+    close = Quick(pnet=5, rnet=THRESHOLD - 0.5, onet=THRESHOLD - 0.5).networks
+    assert detect(scripted(quick=close), noise()) != [()]
+    assert detect(scripted(quick=close, rnet=lambda crops: verdicts(crops, THRESHOLD - 0.1)), noise()) == [()]
+    assert detect(scripted(quick=close, onet=lambda crops: verdicts(crops, THRESHOLD - 0.1)), noise()) == [()]
+
+
+def test_every_face_that_is_reported_has_the_float_networks_score_and_box() -> None:
+    def onet(crops: Pixels) -> Answers:
+        answer = verdicts(crops, 3.0)
+        answer[:, 1] = 0.25
+        return answer
+
+    sure = Quick(pnet=5, rnet=5, onet=8).networks
+    (faces,) = detect(scripted(onet=onet, quick=sure), noise())
+    assert faces
+    for face in faces:
+        assert face.score == pytest.approx(1 / (1 + np.exp(-3.0)))
+        assert face.box.width == pytest.approx(0.75 * face.box.height)
+
+
+def test_when_the_float_network_refuses_the_best_the_next_best_is_asked() -> None:
+    """One face, several crops of it: the 8-bit O-Net likes them all, the float one only the last that is asked."""
+    asked: list[int] = []
+
+    def onet(crops: Pixels) -> Answers:
+        asked.append(len(crops))
+        return verdicts(crops, 4.0 if sum(asked) >= 4 else -4.0)
+
+    picture = posed("astronaut 0.5")
+    options = DetectOptions(network_thresholds=(0.6, 0.7, 0.7))
+    sure = Quick(pnet=5, rnet=5, onet=8).networks
+    (faces,) = detect(scripted(onet=onet, quick=sure), picture, options=options)
+    assert len(asked) > 1
+    assert all(face.score == pytest.approx(1 / (1 + np.exp(-4.0))) for face in faces)
+    assert faces
+
+
+def test_several_threads_find_what_one_finds(kernels: None, tmp_path: Path) -> None:
+    pictures = [posed(name) for name in POSES]
+    found = []
+    for threads in (1, 3):
+        opened = open_detector(DetectorConfig(device="cpu", threads=threads), cache=tmp_path)
+        found.append(detect(opened, *pictures))
+        opened.close()
+    assert found[0] == found[1]
+
+
+def test_the_float_networks_find_the_same_faces(kernels: None, detector: Detector, tmp_path: Path) -> None:
+    exact = open_detector(DetectorConfig(device="cpu", threads=1, quantised=False), cache=tmp_path)
+    for name in POSES:
+        (ours,), (theirs,) = detect(detector, posed(name)), detect(exact, posed(name))
+        assert len(ours) == len(theirs)
+        for face, other in zip(ours, theirs, strict=True):
+            assert abs(face.score - other.score) < 0.05
+            shift = np.subtract(dataclasses.astuple(face.box), dataclasses.astuple(other.box))
+            assert np.abs(shift).max() < 0.1 * face.box.width
+    exact.close()

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from faceanond.detect import session
 from faceanond.detect.protocol import DeviceLostError
-from faceanond.detect.session import Device, Network, available_provider, choose_device
+from faceanond.detect.session import BatchedNetwork, Device, Network, available_provider, choose_device
 from faceanond.errors import DetectionError, ExitCode, UnavailableError
 
 CPU = Device("cpu", 1)
@@ -139,3 +139,58 @@ def test_onnx_runtime_reports_to_nobody(tmp_path: Path) -> None:
     environ |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     subprocess.run([sys.executable, "-c", code], env=environ, check=True, timeout=60)
     assert list(tmp_path.rglob("*")) == []
+
+
+def summing() -> bytes:
+    """A network that adds up four bytes, and its batch size."""
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["floats", "axis"], ["sums"], keepdims=1),
+        helper.make_node("Shape", ["pixels"], ["shape"], start=0, end=1),
+        helper.make_node("Cast", ["shape"], ["size"], to=TensorProto.FLOAT),
+        helper.make_node("Expand", ["size", "like"], ["sizes"]),
+        helper.make_node("Concat", ["sums", "sizes"], ["y"], axis=1),
+    ]
+    nodes.insert(4, helper.make_node("Shape", ["sums"], ["like"]))
+    graph = helper.make_graph(
+        nodes,
+        "summing",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
+        [helper.make_tensor("axis", TensorProto.INT64, [1], [1])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+def test_a_batched_network_sees_only_its_batch_sizes() -> None:
+    network = BatchedNetwork("sum", summing(), CPU, (4,), (2, 8))
+    network.warm_up()
+    for count, size in ((1, 2), (2, 2), (3, 8), (8, 8), (2, 2)):
+        batch = np.random.default_rng(count).integers(0, 256, (count, 4)).astype(np.uint8)
+        answers = network.run(batch)
+        assert answers[:, 0].tolist() == batch.sum(axis=1).tolist()
+        assert set(answers[:, 1].tolist()) == {size}
+    assert network.most == 8
+
+
+def test_its_answers_are_not_overwritten_by_the_next_run() -> None:
+    network = BatchedNetwork("sum", summing(), CPU, (4,), (2,))
+    first = network.run(np.full((1, 4), 1, np.uint8))
+    network.run(np.full((1, 4), 200, np.uint8))
+    assert first[0, 0] == 4
+
+
+def test_what_is_filled_up_holds_nothing_of_an_earlier_batch() -> None:
+    network = BatchedNetwork("sum", summing(), CPU, (4,), (4,))
+    network.run(np.full((4, 4), 255, np.uint8))
+    network.run(np.full((1, 4), 1, np.uint8))
+    assert not network._slots[0].host[1:].any()
+
+
+def test_tensorrt_is_told_the_shapes_once() -> None:
+    (_, options), (fallback, _) = session._provider_options(Device("tensorrt", 1), (32, 320, 320, 4))
+    assert isinstance(options, dict)
+    assert options["trt_profile_min_shapes"] == "pixels:1x320x320x4"
+    assert options["trt_profile_max_shapes"] == "pixels:32x320x320x4"
+    assert fallback == "CUDAExecutionProvider"

@@ -1,0 +1,205 @@
+"""The compiled kernels, where this machine can run them.
+
+`kernels.c` is built when the package is installed, if there is a C compiler; nothing else depends on it. Everything
+that calls it is in here, so that no other module sees a pointer. The calls release Python's lock.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import platform
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceanond.detect.quantise import Layer, Quantised
+from faceanond.errors import DetectionError
+from faceanond.frames import Plane
+
+LIBRARY = Path(__file__).parent / "_kernels.so"
+BUILDS_HERE = sys.platform == "linux" and platform.machine().lower() in ("x86_64", "amd64")
+"""Whether the kernels are written for this kind of machine at all."""
+ANSWERS = 5
+
+Pixels = NDArray[np.uint8]
+Planes = tuple[Plane, Plane, Plane]
+Answers = NDArray[np.float32]
+
+
+class _Layer(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_void_p) for name in ("weights", "gain", "shift", "slope", "offset"))
+
+
+class _Head(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_void_p) for name in ("weights", "bias"))
+
+
+@functools.cache
+def _library(path: Path = LIBRARY) -> ctypes.CDLL | str:
+    """The loaded library, or why there is none."""
+    if not BUILDS_HERE:
+        return "they are written for 64-bit x86 and Linux"
+    if not path.is_file():
+        return "they were not built when faceanond was installed (that needs gcc or clang)"
+    try:
+        library = ctypes.CDLL(str(path))
+        supported = library.faceanond_supported()
+    except (OSError, AttributeError) as error:
+        return f"they cannot be loaded: {error}"
+    return library if supported else "this CPU has no AVX-512 VNNI"
+
+
+def missing() -> str | None:
+    """Why the kernels cannot be used here, or None."""
+    found = _library()
+    return found if isinstance(found, str) else None
+
+
+def _needed() -> ctypes.CDLL:
+    found = _library()
+    if isinstance(found, str):
+        raise RuntimeError(f"the compiled kernels are not available: {found}")
+    return found
+
+
+class _Plane(ctypes.Structure):
+    _fields_ = (
+        ("pixels", ctypes.c_void_p),
+        ("stride", ctypes.c_size_t),
+        ("width", ctypes.c_int32),
+        ("height", ctypes.c_int32),
+        ("black", ctypes.c_int32),
+    )
+
+
+class _Colours(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_int16)
+        for name in ("red_y", "red_v", "green_y", "green_u", "green_v", "blue_y", "blue_u", "black")
+    )
+
+
+class Sampler:
+    """Draws pictures of any size from three planes: four bilinear samples a pixel for whole pictures, one for crops."""
+
+    def __init__(
+        self, planes: tuple[Plane, Plane, Plane], share: float, matrix: NDArray[np.float32], black: int
+    ) -> None:
+        """`share`: the chroma planes' size as a share of the luma's, 0.5 or 1. `matrix` turns (Y, U, V, 1) into RGB,
+        (3, 4); `black` is the luma of black."""
+        self._library = _needed()
+        # Rows of pixels without gaps, any distance apart: all that the kernels can read.
+        self._kept = [plane if plane.strides[1] == 1 else np.ascontiguousarray(plane) for plane in planes]
+        luma, *chroma = ((plane.ctypes.data, plane.strides[0], plane.shape[1], plane.shape[0]) for plane in self._kept)
+        self._planes = (_Plane * 3)(_Plane(*luma, black), *(_Plane(*plane, 128) for plane in chroma))
+        self._share = ctypes.c_double(share)
+        whole = np.rint(matrix * (32768 / 4)).astype(int)
+        (red_y, _, red_v, _), (green_y, green_u, green_v, _), (blue_y, blue_u, _, _) = whole.tolist()
+        self._colours = ctypes.byref(_Colours(red_y, red_v, green_y, green_u, green_v, blue_y, blue_u, black))
+
+    def level(self, out: Pixels, width: int, height: int) -> None:
+        """The whole picture into the first `width` columns and `height` rows of `out`, RGBX; at most twice smaller."""
+        if out.shape[0] < height or out.shape[1] < width or not _fits(out, (*out.shape[:2], 4)):
+            raise ValueError(f"{width}x{height} RGBX pixels do not fit into {out.dtype} of shape {out.shape}")
+        self._library.faceanond_level(
+            self._planes,
+            self._share,
+            self._colours,
+            ctypes.c_void_p(out.ctypes.data),
+            ctypes.c_size_t(out.strides[0]),
+            ctypes.c_int(width),
+            ctypes.c_int(height),
+        )
+
+    def crops(self, squares: NDArray[np.float64], side: int) -> Pixels:
+        """Squares (left, top, length) in pixels of the luma as RGBX pictures: (n, side, side, 4)."""
+        squares = np.ascontiguousarray(squares, np.float64).reshape(-1, 3)
+        out = np.empty((len(squares), side, side, 4), np.uint8)
+        self._library.faceanond_crops(
+            self._planes,
+            self._share,
+            self._colours,
+            ctypes.c_void_p(squares.ctypes.data),
+            ctypes.c_int(len(squares)),
+            ctypes.c_void_p(out.ctypes.data),
+            ctypes.c_int(side),
+        )
+        return out
+
+
+class _Network:
+    """Keeps a network's arrays alive beside the structures that point into them."""
+
+    def __init__(self, network: Quantised) -> None:
+        self._library = _needed()
+        self._arrays = network
+        self._layers = (_Layer * len(network.layers))(*map(_pointers, network.layers))
+        self._head = _Head(network.head.ctypes.data, network.bias.ctypes.data)
+
+    def _arguments(self) -> tuple[object, object]:
+        return self._layers, ctypes.byref(self._head)
+
+
+class Proposer(_Network):
+    """P-Net over a whole level."""
+
+    def propose(self, picture: Pixels, threshold: float, most: int) -> tuple[NDArray[np.int32], Answers]:
+        """The cells whose score is above the threshold: columns and rows (n, 2), and their answers (n, 5).
+
+        `picture` is RGBX, (rows, columns, 4), with even sides of at least 12. Raises DetectionError("detector_failed")
+        without memory. When more than `most` cells are found, `most` + 1 are returned.
+        """
+        height, width = picture.shape[:2]
+        if height % 2 or width % 2 or height < 12 or width < 12 or not _fits(picture, (height, width, 4)):
+            raise ValueError(f"a level is RGBX with even sides of at least 12, not {picture.dtype} of {picture.shape}")
+        cells = np.empty((most + 1, 2), np.int32)
+        answers = np.empty((most + 1, ANSWERS), np.float32)
+        found = self._library.faceanond_pnet(
+            ctypes.c_void_p(picture.ctypes.data),
+            ctypes.c_size_t(picture.strides[0]),
+            ctypes.c_int(width),
+            ctypes.c_int(height),
+            *self._arguments(),
+            ctypes.c_float(threshold),
+            ctypes.c_void_p(cells.ctypes.data),
+            ctypes.c_void_p(answers.ctypes.data),
+            ctypes.c_int(most + 1),
+        )
+        if found < 0:
+            raise DetectionError("detector_failed", "P-Net got no memory")
+        count = min(found, most + 1)
+        return cells[:count], answers[:count]
+
+
+class Classifier(_Network):
+    """R-Net (side 24) or O-Net (side 48) over crops."""
+
+    def __init__(self, network: Quantised, side: int) -> None:
+        super().__init__(network)
+        self._side = side
+        self._run = {24: self._library.faceanond_rnet, 48: self._library.faceanond_onet}[side]
+
+    def classify(self, crops: Pixels) -> Answers:
+        """(n, side, side, 4) RGBX to (n, 5)."""
+        if not _fits(crops, (len(crops), self._side, self._side, 4)):
+            raise ValueError(f"crops are RGBX, {self._side} wide and high, not {crops.dtype} of shape {crops.shape}")
+        answers = np.empty((len(crops), ANSWERS), np.float32)
+        self._run(
+            ctypes.c_void_p(crops.ctypes.data),
+            ctypes.c_int(len(crops)),
+            *self._arguments(),
+            ctypes.c_void_p(answers.ctypes.data),
+        )
+        return answers
+
+
+def _pointers(layer: Layer) -> _Layer:
+    arrays = (layer.weights, layer.gain, layer.shift, layer.slope, layer.offset)
+    return _Layer(*(array.ctypes.data for array in arrays))
+
+
+def _fits(pictures: Pixels, shape: tuple[int, ...]) -> bool:
+    return pictures.shape == shape and pictures.dtype == np.uint8 and pictures.flags.c_contiguous

@@ -1,0 +1,161 @@
+"""Pictures for the networks, straight from the YUV planes: no full-size RGB exists.
+
+Rule: halve first, interpolate last. `Picture` keeps halvings of the planes (exact 2x2 means; 4:2:0 chroma already has
+the first halving's size). A level or crop of any size is interpolated from the smallest halving that is not smaller,
+so that each of its pixels still sees all of the picture beneath it, as area averaging would. What lies beyond the
+picture's edge is black. Results are RGBX: red, green, blue and an unused byte, which makes a pixel one machine word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from faceanond.detect import native
+from faceanond.detect.boxes import Boxes
+from faceanond.detect.native import Planes
+from faceanond.detect.pyramid import Level
+from faceanond.frames import ColourMatrix, Plane, RawFrame
+
+Pixels = NDArray[np.uint8]
+Map = NDArray[np.float32]
+Squares = NDArray[np.float64]
+"""Left, top and length, (n, 3)."""
+
+CHANNELS = 4
+
+_LUMA = {ColourMatrix.BT601: (0.299, 0.114), ColourMatrix.BT709: (0.2126, 0.0722)}
+"""Shares of red and blue in the luma (ITU-R BT.601 and BT.709)."""
+_MOST_CROPS = 512
+"""Crops in one call: OpenCV refuses results of 32768 rows."""
+
+
+class _Sampler(Protocol):
+    """Draws pictures from the planes of one halving (`native.Sampler`, or `_OpenCv` where that cannot run)."""
+
+    def level(self, out: Pixels, width: int, height: int) -> None: ...
+
+    def crops(self, squares: Squares, side: int) -> Pixels: ...
+
+
+class Picture:
+    """One frame, seen at any size."""
+
+    def __init__(self, frame: RawFrame, *, compiled: bool = True) -> None:
+        """`compiled`: whether to use the compiled kernels, where there are any; OpenCV's results differ by rounding."""
+        self._frame = frame
+        self._make = native.Sampler if compiled and native.missing() is None else _OpenCv
+        self._matrix = rgb_matrix(frame)
+        self._planes: list[Planes] = [(frame.y, frame.u, frame.v)]
+        self._samplers: dict[int, _Sampler] = {}
+
+    def level(self, level: Level) -> Pixels:
+        """The whole picture in a level's size, rounded up to even sides by repeating the last column or row:
+        RGBX, (rows, columns, 4)."""
+        width, height = level.width, level.height
+        step = 0
+        while self._frame.width >> (step + 1) >= width and self._frame.height >> (step + 1) >= height:
+            step += 1
+        drawn = np.empty((height + height % 2, width + width % 2, CHANNELS), np.uint8)
+        self._sampler(step).level(drawn, width, height)
+        drawn[:, width:] = drawn[:, width - 1 : width]
+        drawn[height:] = drawn[height - 1]
+        return drawn
+
+    def crops(self, boxes: Boxes, side: int) -> Pixels:
+        """The squares as RGBX pictures of that side: (n, side, side, 4). Boxes are square and finite."""
+        crops = np.empty((len(boxes), side, side, CHANNELS), np.uint8)
+        lengths = boxes[:, 2] - boxes[:, 0]
+        squares = np.stack([boxes[:, 0], boxes[:, 1], lengths], axis=1)
+        # The halving step whose pixels are just not larger than the crop's.
+        steps = np.floor(np.log2(np.maximum(lengths / side, 1.0))).astype(np.intp)
+        for step in set(steps.tolist()):
+            members = steps == step
+            crops[members] = self._sampler(step).crops(squares[members] * 0.5**step, side)
+        return crops
+
+    def _sampler(self, step: int) -> _Sampler:
+        """For the picture at 1 / 2**step of its size. At step 0 the chroma has half of the luma's size."""
+        if step not in self._samplers:
+            while len(self._planes) <= step:
+                y, u, v = self._planes[-1]
+                first = len(self._planes) == 1
+                self._planes.append((_halved(y), u if first else _halved(u), v if first else _halved(v)))
+            black = 0 if self._frame.full_range else 16
+            self._samplers[step] = self._make(self._planes[step], 0.5 if step == 0 else 1.0, self._matrix, black)
+        return self._samplers[step]
+
+
+class _OpenCv:
+    """`native.Sampler` with OpenCV."""
+
+    def __init__(
+        self, planes: tuple[Plane, Plane, Plane], share: float, matrix: NDArray[np.float32], black: int
+    ) -> None:
+        self._planes = planes
+        self._share = share
+        self._matrix = matrix
+        self._black = black
+
+    def level(self, out: Pixels, width: int, height: int) -> None:
+        # The luma, which decides, is the mean of four samples a pixel: close to area averaging at a fifth of its cost.
+        y, u, v = self._planes
+        twice = cv2.resize(y, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR)
+        luma = cv2.resize(twice, (width, height), interpolation=cv2.INTER_AREA)
+        chroma = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in (u, v)]
+        out[:height, :width] = self._rgbx([luma, *chroma])
+
+    def crops(self, squares: Squares, side: int) -> Pixels:
+        parts = (squares[start : start + _MOST_CROPS] for start in range(0, len(squares), _MOST_CROPS))
+        drawn = [self._some_crops(part, side) for part in parts]
+        return np.concatenate(drawn).reshape(-1, side, side, CHANNELS)
+
+    def _some_crops(self, squares: Squares, side: int) -> Pixels:
+        luma, chroma = _maps(squares, side), _maps(squares * self._share, side)
+        blacks = (self._black, 128, 128)
+        return self._rgbx(
+            [
+                cv2.remap(plane, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(black,))
+                for plane, maps, black in zip(self._planes, (luma, chroma, chroma), blacks, strict=True)
+            ]
+        )
+
+    def _rgbx(self, planes: Sequence[cv2.typing.MatLike]) -> Pixels:
+        # OpenCV has a fast path for three channels to three, and none for three to four.
+        rgb = cv2.transform(cv2.merge(planes), self._matrix)
+        return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA), dtype=np.uint8)
+
+
+def rgb_matrix(frame: RawFrame) -> NDArray[np.float32]:
+    """From (Y, U, V, 1) in 0..255 to RGB in 0..255, for the frame's matrix and range: (3, 4)."""
+    red, blue = _LUMA[frame.matrix]
+    green = 1 - red - blue
+    luma, chroma, black = (1.0, 1.0, 0.0) if frame.full_range else (255 / 219, 255 / 224, 16.0)
+    u = np.array([0, -2 * (1 - blue) * blue / green, 2 * (1 - blue)]) * chroma
+    v = np.array([2 * (1 - red), -2 * (1 - red) * red / green, 0]) * chroma
+    offset = -luma * black - 128 * (u + v)
+    return np.stack([np.full(3, luma), u, v, offset], axis=1).astype(np.float32)
+
+
+def _halved(plane: Plane) -> Plane:
+    """2x2 means; an odd last column or row counts twice."""
+    height, width = plane.shape
+    if height % 2 or width % 2:
+        edged = cv2.copyMakeBorder(plane, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        plane = np.asarray(edged, dtype=np.uint8)
+    size = ((width + 1) // 2, (height + 1) // 2)
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _maps(squares: Squares, side: int) -> tuple[Map, Map]:
+    """Where each pixel of the crops looks: (n * side, side) for x and y."""
+    # Pixel i covers i .. i+1: its centre lies half a pixel further, in either picture.
+    at = squares[:, :2, None] - 0.5 + squares[:, 2:, None] / side * (np.arange(side) + 0.5)
+    shape = (len(squares), side, side)
+    x = np.broadcast_to(at[:, 0, None, :], shape)
+    y = np.broadcast_to(at[:, 1, :, None], shape)
+    return x.reshape(-1, side).astype(np.float32), y.reshape(-1, side).astype(np.float32)
