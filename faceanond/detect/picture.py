@@ -1,9 +1,9 @@
 """Pictures for the networks, straight from the YUV planes: no full-size RGB exists.
 
-Rule: halve first, interpolate last. `Picture` keeps halvings of the planes (exact 2x2 means; 4:2:0 chroma already has
-the first halving's size). A level or crop of any size is interpolated from the smallest halving that is not smaller,
-so that each of its pixels still sees all of the picture beneath it, as area averaging would. What lies beyond the
-picture's edge is black. Results are RGBX: red, green, blue and an unused byte, which makes a pixel one machine word.
+Rule: halve first, average last. `Picture` keeps halvings of the planes (2x2 means; 4:2:0 chroma already has the first
+halving's size). Each pixel of a level or crop is the mean of what lies beneath it in the smallest halving that is fine
+enough. What lies beyond the picture's edge is black. Results are RGBX: red, green, blue and an unused byte, which
+makes a pixel one machine word.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ Squares = NDArray[np.float64]
 """Left, top and length, (n, 3)."""
 
 CHANNELS = 4
+_FINE = 1.5
+"""How many pixels of a halving a result is at least made of along a side: means of means grow blurred."""
 
 _LUMA = {ColourMatrix.BT601: (0.299, 0.114), ColourMatrix.BT709: (0.2126, 0.0722)}
 """Shares of red and blue in the luma (ITU-R BT.601 and BT.709)."""
-_MOST_CROPS = 512
+_MOST_CROPS = 128
 """Crops in one call: OpenCV refuses results of 32768 rows."""
 
 
@@ -58,7 +60,7 @@ class Picture:
         RGBX, (rows, columns, 4)."""
         width, height = level.width, level.height
         step = 0
-        while self._frame.width >> (step + 1) >= width and self._frame.height >> (step + 1) >= height:
+        while min(self._frame.width / width, self._frame.height / height) >= _FINE * 2 ** (step + 1):
             step += 1
         drawn = np.empty((height + height % 2, width + width % 2, CHANNELS), np.uint8)
         self._sampler(step).level(drawn, width, height)
@@ -72,7 +74,7 @@ class Picture:
         lengths = boxes[:, 2] - boxes[:, 0]
         squares = np.stack([boxes[:, 0], boxes[:, 1], lengths], axis=1)
         # The halving step whose pixels are just not larger than the crop's.
-        steps = np.floor(np.log2(np.maximum(lengths / side, 1.0))).astype(np.intp)
+        steps = np.floor(np.log2(np.maximum(lengths / (side * _FINE), 1.0))).astype(np.intp)
         for step in set(steps.tolist()):
             members = steps == step
             crops[members] = self._sampler(step).crops(squares[members] * 0.5**step, side)
@@ -102,27 +104,33 @@ class _OpenCv:
         self._black = black
 
     def level(self, out: Pixels, width: int, height: int) -> None:
-        # The luma, which decides, is the mean of four samples a pixel: close to area averaging at a fifth of its cost.
-        y, u, v = self._planes
-        twice = cv2.resize(y, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR)
-        luma = cv2.resize(twice, (width, height), interpolation=cv2.INTER_AREA)
-        chroma = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in (u, v)]
-        out[:height, :width] = self._rgbx([luma, *chroma])
+        size = (width, height)
+        out[:height, :width] = self._rgbx(
+            # OpenCV's area averaging is interpolation where it enlarges.
+            [cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in self._planes]
+        )
 
     def crops(self, squares: Squares, side: int) -> Pixels:
-        parts = (squares[start : start + _MOST_CROPS] for start in range(0, len(squares), _MOST_CROPS))
-        drawn = [self._some_crops(part, side) for part in parts]
-        return np.concatenate(drawn).reshape(-1, side, side, CHANNELS)
+        drawn = np.empty((len(squares), side, side, CHANNELS), np.uint8)
+        enlarged = squares[:, 2] < side
+        # Where pixels are enlarged, their squares must stay visible, so more samples are taken of the nearest ones.
+        for members, times, how in ((~enlarged, 2, cv2.INTER_LINEAR), (enlarged, 4, cv2.INTER_NEAREST)):
+            for start in range(0, int(members.sum()), _MOST_CROPS):
+                part = np.flatnonzero(members)[start : start + _MOST_CROPS]
+                drawn[part] = self._some_crops(squares[part], side, times, how)
+        return drawn
 
-    def _some_crops(self, squares: Squares, side: int) -> Pixels:
-        luma, chroma = _maps(squares, side), _maps(squares * self._share, side)
-        blacks = (self._black, 128, 128)
-        return self._rgbx(
-            [
-                cv2.remap(plane, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(black,))
-                for plane, maps, black in zip(self._planes, (luma, chroma, chroma), blacks, strict=True)
-            ]
-        )
+    def _some_crops(self, squares: Squares, side: int, times: int, how: int) -> Pixels:
+        """Means of times x times samples a pixel."""
+        size = (side, len(squares) * side)
+        planes = []
+        for plane, share, black in zip(
+            self._planes, (1.0, self._share, self._share), (self._black, 128, 128), strict=True
+        ):
+            maps = _maps(squares * share, side * times, (plane.shape[1], plane.shape[0]))
+            large = cv2.remap(plane, *maps, how, borderMode=cv2.BORDER_CONSTANT, borderValue=(black,))
+            planes.append(cv2.resize(large, size, interpolation=cv2.INTER_AREA))
+        return self._rgbx(planes).reshape(-1, side, side, CHANNELS)
 
     def _rgbx(self, planes: Sequence[cv2.typing.MatLike]) -> Pixels:
         # OpenCV has a fast path for three channels to three, and none for three to four.
@@ -151,10 +159,13 @@ def _halved(plane: Plane) -> Plane:
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _maps(squares: Squares, side: int) -> tuple[Map, Map]:
-    """Where each pixel of the crops looks: (n * side, side) for x and y."""
+def _maps(squares: Squares, side: int, size: tuple[int, int]) -> tuple[Map, Map]:
+    """Where each pixel of the crops looks in a plane of (width, height): (n * side, side) for x and y."""
     # Pixel i covers i .. i+1: its centre lies half a pixel further, in either picture.
     at = squares[:, :2, None] - 0.5 + squares[:, 2:, None] / side * (np.arange(side) + 0.5)
+    last = np.array(size)[None, :, None] - 1.0
+    # Within half a pixel of the edge it is still the outermost pixel that is seen, and nothing of the black beyond.
+    at = np.where((at > -0.5) & (at < last + 0.5), np.clip(at, 0.0, last), -9.0)
     shape = (len(squares), side, side)
     x = np.broadcast_to(at[:, 0, None, :], shape)
     y = np.broadcast_to(at[:, 1, :, None], shape)

@@ -101,6 +101,51 @@ def test_the_kernels_read_no_byte_beyond_the_planes(fenced: Fenced, size: tuple[
         assert (plain == guarded).all()
 
 
+def sums(plane: NDArray[np.uint8], black: int, at: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """The plane's sum from far before its beginning up to each place along an axis; black beyond the edges."""
+    far = 300
+    padded = np.pad(
+        plane.astype(np.float64), [(far, far) if i == axis else (0, 0) for i in range(2)], constant_values=black
+    )
+    total = np.concatenate([np.zeros_like(padded.take([0], axis)), padded.cumsum(axis)], axis)
+    whole = np.floor(at + far).astype(int)
+    part = (at + far - whole).reshape([-1 if i == axis else 1 for i in range(2)])
+    return np.asarray(total.take(whole, axis) + part * padded.take(whole, axis))
+
+
+def averaged(
+    plane: NDArray[np.uint8], black: int, square: tuple[float, float, float], side: int
+) -> NDArray[np.float64]:
+    """The definition: each result is the mean of the plane beneath it."""
+    left, top, length = square
+    edges = np.arange(side + 1) * (length / side)
+    rows = np.pad(plane, [(0, 0), (300, 300)], constant_values=black)
+    rows = np.diff(sums(rows, black, top + edges, 0), axis=0)
+    # The first pass has sums of rows, so black counts as often.
+    columns = np.diff(_columns(rows, left + 300 + edges), axis=1)
+    return columns / (length / side) ** 2
+
+
+def _columns(rows: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+    total = np.concatenate([np.zeros((len(rows), 1)), rows.cumsum(1)], 1)
+    whole = np.floor(at).astype(int)
+    return total[:, whole] + (at - whole) * rows[:, whole]
+
+
+@pytest.mark.parametrize("side", [24, 48])
+def test_a_crop_is_the_mean_of_what_lies_beneath_each_pixel(side: int) -> None:
+    random = np.random.default_rng(2)
+    luma = random.integers(0, 256, (70, 90)).astype(np.uint8)
+    grey = np.full((70, 90), 128, np.uint8)
+    matrix = np.array([[1, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]], np.float32)
+    squares = [(10.0, 5.0, 24.0), (3.3, 7.7, 50.1), (-20.4, -3.0, 96.0), (60.2, 50.9, 70.0), (30.1, 30.6, 9.3)]
+    crops = Sampler((luma, grey, grey), 1.0, matrix, 0).crops(np.array(squares), side)
+    for square, crop in zip(squares, crops, strict=True):
+        wanted = averaged(luma, 0, square, side)
+        assert np.abs(crop[..., 0] - wanted).max() < 1.5
+        assert (crop[..., 0] == crop[..., 2]).all()
+
+
 def test_squares_that_nobody_asks_for_are_black() -> None:
     frame = raw(packaged_face())
     sampler = Sampler((frame.y, frame.u, frame.v), 0.5, rgb_matrix(frame), 16)

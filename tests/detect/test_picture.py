@@ -173,9 +173,8 @@ def test_the_compiled_kernels_and_opencv_draw_the_same(
         frame = RawFrame(frame.id, frame.y, frame.u, frame.v, True, ColourMatrix.BT709, 0.0, 0.0)
     ours, theirs = Picture(frame), Picture(frame, compiled=False)
     level = Level(1.0, max(1, width * 2 // 3), max(1, height * 2 // 3))
-    # OpenCV rounds places to a 32nd of a pixel, and values twice.
-    assert np.abs(ours.level(level).astype(int) - theirs.level(level))[..., :3].max() <= 8
     boxes = np.array([[x, y, x + length, y + length] for x, y, length in squares])
-    difference = np.abs(ours.crops(boxes, side).astype(int) - theirs.crops(boxes, side))[..., :3]
-    assert difference.max() <= 16
-    assert difference.mean() < 1.0
+    # OpenCV averages a few samples where the kernels average areas.
+    for one, other in ((ours.level(level), theirs.level(level)), (ours.crops(boxes, side), theirs.crops(boxes, side))):
+        difference = np.abs(one.astype(int) - other)[..., :3]
+        assert difference.mean() < 2.5

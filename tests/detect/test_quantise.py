@@ -118,7 +118,7 @@ def test_8_bit_scores_and_corrections_are_near_the_float_networks(
     near = np.abs(exact[:, 0]) < 3
     assert near.sum() >= 5
     assert np.abs(ours - exact)[near, 0].max() < 0.6
-    assert np.abs(ours - exact)[near, 1:].max() < 0.05
+    assert np.abs(ours - exact)[near, 1:].max() < 0.08
     # Far from a decision a score may be further off, on the same side.
     assert ((ours[:, 0] > 0) == (exact[:, 0] > 0))[~near].all()
 

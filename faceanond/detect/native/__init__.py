@@ -83,7 +83,7 @@ class _Colours(ctypes.Structure):
 
 
 class Sampler:
-    """Draws pictures of any size from three planes: four bilinear samples a pixel for whole pictures, one for crops."""
+    """Draws pictures of any size from three planes, by averaging areas."""
 
     def __init__(
         self, planes: tuple[Plane, Plane, Plane], share: float, matrix: NDArray[np.float32], black: int
@@ -101,10 +101,13 @@ class Sampler:
         self._colours = ctypes.byref(_Colours(red_y, red_v, green_y, green_u, green_v, blue_y, blue_u, black))
 
     def level(self, out: Pixels, width: int, height: int) -> None:
-        """The whole picture into the first `width` columns and `height` rows of `out`, RGBX; at most twice smaller."""
+        """The whole picture into the first `width` columns and `height` rows of `out`: RGBX, at most a quarter as wide.
+
+        Raises DetectionError("detector_failed") without memory.
+        """
         if out.shape[0] < height or out.shape[1] < width or not _fits(out, (*out.shape[:2], 4)):
             raise ValueError(f"{width}x{height} RGBX pixels do not fit into {out.dtype} of shape {out.shape}")
-        self._library.faceanond_level(
+        failed = self._library.faceanond_level(
             self._planes,
             self._share,
             self._colours,
@@ -113,9 +116,14 @@ class Sampler:
             ctypes.c_int(width),
             ctypes.c_int(height),
         )
+        if failed:
+            raise DetectionError("detector_failed", "a level of the pyramid got no memory")
 
     def crops(self, squares: NDArray[np.float64], side: int) -> Pixels:
-        """Squares (left, top, length) in pixels of the luma as RGBX pictures: (n, side, side, 4)."""
+        """Squares (left, top, length) in pixels of the luma as RGBX pictures: (n, side, side, 4). `side` is at most
+        48, and a square at most four times as long."""
+        if side > 48:
+            raise ValueError(f"crops are at most 48 wide and high, not {side}")
         squares = np.ascontiguousarray(squares, np.float64).reshape(-1, 3)
         out = np.empty((len(squares), side, side, 4), np.uint8)
         self._library.faceanond_crops(

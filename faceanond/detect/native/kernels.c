@@ -269,7 +269,7 @@ EXPORT TARGET void faceanond_onet(const uint8_t *crops, int count, const Layer *
     }
 }
 
-/* ---- Pictures from the planes of a frame: bilinear samples, black beyond the edge, then RGBX */
+/* ---- Pictures from the planes of a frame: area averages, black beyond the edge, then RGBX */
 
 typedef struct {
     const uint8_t *pixels;
@@ -282,83 +282,132 @@ typedef struct {
     int16_t black;
 } Colours;
 
-enum { LANES = 32, SPAN = 64 }; /* results at once, and the source pixels that they may reach over */
+enum { TAPS = 5, LANES = 32, SPAN = 64 };
+/* Source pixels along a side that a result may be made of; results at once; source pixels that those may reach over. */
 
-/* Where LANES results look in a row: places in a span, how many of those it needs, and how much the next place counts,
- * in 1/65536. */
+/* The neighbouring source pixels that one result is made of, and their shares, which sum up to 65535. */
 typedef struct {
-    int count;
-    __m512i place, share;
-} Across;
+    int first, count;
+    uint16_t share[TAPS];
+} Taps;
 
+/* Up to LANES results in a row: where they begin in the row's mixture, each one's place behind that, and shares. */
 typedef struct {
-    int row;
-    uint16_t share;
-} Down;
+    int begin, taps;
+    __m512i place, share[TAPS];
+} Group;
 
-/* The place `at`, or, for a picture that goes on beyond its edge, the nearest one inside. */
-INLINE double held(double at, int length, int clamp) {
-    return !clamp ? at : at < 0.0 ? 0.0 : at > length - 1.0 ? length - 1.0 : at;
-}
-
-INLINE Down down_at(double at) {
-    const double whole = floor(at);
-    Down down = {(int)whole, (uint16_t)((at - whole) * 65535.0)};
-    return down;
-}
-
-/* Result i of `lanes` looks at `from` + i * `step`; the places are counted from column `first`. */
-INLINE Across across_from(int first, double from, double step, int lanes, int width, int clamp) {
-    int16_t place[LANES];
-    uint16_t share[LANES];
-    Across across;
-    for (int i = 0; i < LANES; i++) {
-        const double at = held(from + (i < lanes ? i : lanes - 1) * step, width, clamp), whole = floor(at);
-        place[i] = (int16_t)((int)whole - first);
-        share[i] = (uint16_t)((at - whole) * 65535.0);
+/* What lies from `begin` over a length of `zoom`, up to four source pixels: their mean, as if each source pixel were a
+ * square of one colour. In a whole picture, whose length is `edge` (else 0), results that are smaller than a source pixel
+ * are interpolated between two, and what would lie beyond its edge looks like the edge. */
+INLINE Taps taps_at(double begin, double zoom, int edge) {
+    double weight[TAPS] = {0.0}, total = 1.0, whole;
+    Taps taps;
+    if (zoom > 1.0 || !edge) {
+        whole = floor(begin);
+        taps.count = (int)ceil(zoom) + 1;
+        total = 0.0;
+        for (int k = 0; k < taps.count; k++) {
+            weight[k] = fmax(0.0, fmin(whole + k + 1.0, begin + zoom) - fmax(whole + k, begin));
+            total += weight[k];
+        }
+    } else {
+        const double at = fmin(fmax(begin + 0.5 * zoom - 0.5, 0.0), edge - 1.0);
+        whole = floor(at);
+        taps.count = 2;
+        weight[1] = at - whole;
     }
-    across.count = place[LANES - 1] + 2;
-    across.place = _mm512_loadu_si512(place);
-    across.share = _mm512_loadu_si512(share);
-    return across;
-}
-
-/* a and b in shares that sum up to one; 16 bits each. */
-INLINE __m512i mixed(__m512i a, __m512i b, __m512i share_of_b) {
-    const __m512i share_of_a = _mm512_xor_si512(share_of_b, _mm512_set1_epi16(-1));
-    return _mm512_adds_epu16(_mm512_mulhi_epu16(a, share_of_a), _mm512_mulhi_epu16(b, share_of_b));
-}
-
-/* SPAN pixels of a row from column `first` on, only those of `wanted` and inside the plane; 256 times their value. */
-INLINE void row_span(const Plane *plane, int row, int first, __mmask64 wanted, __m512i *low, __m512i *high) {
-    __m512i bytes = _mm512_set1_epi8((char)plane->black);
-    if (row >= 0 && row < plane->height) {
-        const int before = first < 0 ? -first : 0, after = first + SPAN - plane->width;
-        __mmask64 inside = wanted;
-        inside = before >= SPAN ? 0 : inside >> before << before;
-        inside = after >= SPAN ? 0 : after > 0 ? inside << after >> after : inside;
-        const uint8_t *from = plane->pixels + (ptrdiff_t)row * (ptrdiff_t)plane->stride + first;
-        bytes = _mm512_mask_loadu_epi8(bytes, inside, from);
+    taps.first = (int)whole;
+    int rest = 65535;
+    for (int k = taps.count - 1; k > 0; k--) {
+        const int share = (int)(weight[k] * (65535.0 / total) + 0.5);
+        taps.share[k] = (uint16_t)(share < rest ? share : rest);
+        rest -= taps.share[k];
     }
-    *low = _mm512_slli_epi16(_mm512_cvtepu8_epi16(_mm512_castsi512_si256(bytes)), 8);
-    *high = _mm512_slli_epi16(_mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(bytes, 1)), 8);
+    taps.share[0] = (uint16_t)rest;
+    return taps;
 }
 
-/* `count` (at most SPAN) columns of the plane from `first` on, mixed of two rows; 256 times their value. */
-INLINE void mixed_rows(const Plane *plane, Down down, int first, int count, __m512i *low, __m512i *high) {
-    const __mmask64 wanted = count >= SPAN ? ~(__mmask64)0 : ((__mmask64)1 << count) - 1;
-    const __m512i share = _mm512_set1_epi16((int16_t)down.share);
-    __m512i next_low, next_high;
-    row_span(plane, down.row, first, wanted, low, high);
-    row_span(plane, down.row + 1, first, wanted, &next_low, &next_high);
-    *low = mixed(*low, next_low, share);
-    *high = mixed(*high, next_high, share);
+/* A plane on its way into a picture of `width` columns: the source columns from `first` on that take part, mixed row by
+ * row into `mixture` (256 times the values), and the groups that the mixture is read in. */
+typedef struct {
+    const Plane *plane;
+    double top, zoom;
+    int first, count, edge;
+    uint16_t *mixture;
+    Group *groups;
+} Strip;
+
+INLINE int lanes_for(double zoom) {
+    const int most = (int)((SPAN - TAPS) / fmax(zoom, 0.5));
+    return most > LANES ? LANES : most;
 }
 
-INLINE __m512i picked(__m512i low, __m512i high, const Across *across) {
-    const __m512i next = _mm512_add_epi16(across->place, _mm512_set1_epi16(1));
-    return mixed(_mm512_permutex2var_epi16(low, across->place, high), _mm512_permutex2var_epi16(low, next, high),
-                 across->share);
+TARGET static void plan(Strip *strip, double begin, double zoom, int lanes, int width, int edge) {
+    strip->first = taps_at(begin, zoom, edge).first;
+    for (int left = 0; left < width; left += lanes) {
+        Group *group = strip->groups + left / lanes;
+        int16_t place[LANES];
+        uint16_t share[TAPS][LANES] = {{0}};
+        for (int i = 0; i < LANES; i++) {
+            const int column = left + (i < lanes ? i : lanes - 1);
+            const Taps taps = taps_at(begin + (column < width ? column : width - 1) * zoom, zoom, edge);
+            if (i == 0)
+                group->begin = taps.first - strip->first;
+            place[i] = (int16_t)(taps.first - strip->first - group->begin);
+            group->taps = taps.count;
+            strip->count = taps.first - strip->first + taps.count;
+            for (int k = 0; k < taps.count; k++)
+                share[k][i] = taps.share[k];
+        }
+        group->place = _mm512_loadu_si512(place);
+        for (int k = 0; k < TAPS; k++)
+            group->share[k] = _mm512_loadu_si512(share[k]);
+    }
+}
+
+/* Mixes the source rows that one row of results is made of. */
+TARGET static void mix(const Strip *strip, int row) {
+    const Plane *plane = strip->plane;
+    const Taps taps = taps_at(strip->top + row * strip->zoom, strip->zoom, strip->edge ? plane->height : 0);
+    const uint8_t *rows[TAPS];
+    __m512i share[TAPS];
+    for (int k = 0; k < taps.count; k++) {
+        const int at = taps.first + k;
+        rows[k] = at < 0 || at >= plane->height ? NULL : plane->pixels + (size_t)at * plane->stride;
+        share[k] = _mm512_set1_epi16((int16_t)taps.share[k]);
+    }
+    for (int done = 0; done < strip->count; done += LANES) {
+        const int column = strip->first + done, left = strip->count - done;
+        __mmask32 inside = left >= LANES ? 0xffffffffu : (1u << left) - 1;
+        if (column < 0)
+            inside = column <= -LANES ? 0 : inside >> -column << -column;
+        if (column + LANES > plane->width)
+            inside &= column >= plane->width ? 0 : (1u << (plane->width - column)) - 1;
+        __m512i sum = _mm512_setzero_si512();
+        for (int k = 0; k < taps.count; k++) {
+            __m256i bytes = _mm256_set1_epi8((char)plane->black);
+            if (rows[k] != NULL && inside)
+                bytes = _mm256_mask_loadu_epi8(bytes, inside, rows[k] + column);
+            const __m512i value = _mm512_slli_epi16(_mm512_cvtepu8_epi16(bytes), 8);
+            sum = _mm512_adds_epu16(sum, _mm512_mulhi_epu16(value, share[k]));
+        }
+        _mm512_storeu_si512(strip->mixture + done, sum);
+    }
+}
+
+/* The results of one group, 256 times their value. */
+INLINE __m512i results(const Strip *strip, int number) {
+    const Group *group = strip->groups + number;
+    const uint16_t *from = strip->mixture + group->begin;
+    const __m512i low = _mm512_loadu_si512(from), high = _mm512_loadu_si512(from + LANES);
+    __m512i sum = _mm512_setzero_si512(), place = group->place;
+    for (int k = 0; k < group->taps; k++) {
+        const __m512i value = _mm512_permutex2var_epi16(low, place, high);
+        sum = _mm512_adds_epu16(sum, _mm512_mulhi_epu16(value, group->share[k]));
+        place = _mm512_add_epi16(place, _mm512_set1_epi16(1));
+    }
+    return sum;
 }
 
 INLINE __m256i rounded(__m512i value) {
@@ -389,64 +438,79 @@ INLINE void store_rgbx(uint8_t *to, int lanes, __m512i y, __m512i u, __m512i v, 
     }
 }
 
-/* A width x height picture whose pixel (0, 0) begins at (x, y) of the luma and which covers zoom_x by zoom_y of it.
- * `share` is the chroma planes' size as a share of the luma's. With `fine`, the luma is the mean of four samples. */
-TARGET static void resample(const Plane *planes, double share, double x, double y, double zoom_x, double zoom_y,
-                            int fine, const Colours *colours, uint8_t *to, size_t stride, int width, int height) {
-    /* A span holds what a zoom of up to 4 needs; far places would overflow. Neither is ever asked for. */
-    if (!(fabs(x) < 1e6 && fabs(y) < 1e6 && zoom_x > 0 && zoom_x <= 4.0 && zoom_y > 0 && zoom_y < 1e3)) {
-        for (int row = 0; row < height; row++)
-            memset(to + (size_t)row * stride, 0, (size_t)width * 4);
+/* Where to draw: RGBX, (0, 0) of it at (x, y) of the luma, each pixel zoom_x by zoom_y of the luma large. */
+typedef struct {
+    double x, y, zoom_x, zoom_y;
+    uint8_t *to;
+    size_t stride;
+    int width, height;
+} View;
+
+/* Bytes of working memory for a picture of `width` columns. */
+INLINE size_t room_for(int width) {
+    return 3 * ((size_t)(width + LANES) * sizeof(Group) + ((size_t)width * TAPS + 3 * SPAN) * sizeof(uint16_t)) + 64;
+}
+
+/* `share` is the chroma planes' size as a share of the luma's. With `edge` what lies beyond the planes looks like their
+ * edge, else it is black. `room` is 64-byte aligned. */
+TARGET static void draw(const Plane *planes, double share, const Colours *colours, const View *view, int edge,
+                        uint8_t *room) {
+    /* Up to a zoom of 4 the taps suffice; far places would overflow. Neither is ever asked for. */
+    if (!(fabs(view->x) < 1e6 && fabs(view->y) < 1e6 && view->zoom_x > 0 && view->zoom_x <= TAPS - 1 &&
+          view->zoom_y > 0 && view->zoom_y <= TAPS - 1)) {
+        for (int row = 0; row < view->height; row++)
+            memset(view->to + (size_t)row * view->stride, 0, (size_t)view->width * 4);
         return;
     }
-    const int most = (int)((SPAN - 3) / (zoom_x > 0.5 ? zoom_x : 0.5)), lanes = most > LANES ? LANES : most;
-    const Plane *u = planes + 1, *v = planes + 2;
-    for (int left = 0; left < width; left += lanes) {
-        const int now = width - left < lanes ? width - left : lanes;
-        /* A pixel's centre lies half a pixel behind its beginning, in either picture. */
-        const double centre = x + (left + 0.5) * zoom_x, begin = centre - (fine ? 0.25 : 0) * zoom_x - 0.5;
-        const int first = (int)floor(held(begin, planes->width, fine));
-        const Across luma = across_from(first, begin, zoom_x, now, planes->width, fine);
-        const Across more = across_from(first, centre + 0.25 * zoom_x - 0.5, zoom_x, now, planes->width, fine);
-        const int begins = (int)floor(held(share * centre - 0.5, u->width, fine));
-        const Across chroma = across_from(begins, share * centre - 0.5, share * zoom_x, now, u->width, fine);
-        const int count = fine ? more.count : luma.count;
-        for (int row = 0; row < height; row++) {
-            const double middle = y + (row + 0.5) * zoom_y;
-            __m512i low, high, value, u_value, v_value;
-            if (fine) {
-                mixed_rows(planes, down_at(held(middle - 0.25 * zoom_y - 0.5, planes->height, 1)), first, count, &low, &high);
-                value = _mm512_avg_epu16(picked(low, high, &luma), picked(low, high, &more));
-                mixed_rows(planes, down_at(held(middle + 0.25 * zoom_y - 0.5, planes->height, 1)), first, count, &low, &high);
-                value = _mm512_avg_epu16(value, _mm512_avg_epu16(picked(low, high, &luma), picked(low, high, &more)));
-            } else {
-                mixed_rows(planes, down_at(middle - 0.5), first, count, &low, &high);
-                value = picked(low, high, &luma);
-            }
-            const Down half = down_at(held(share * middle - 0.5, u->height, fine));
-            mixed_rows(u, half, begins, chroma.count, &low, &high);
-            u_value = picked(low, high, &chroma);
-            mixed_rows(v, half, begins, chroma.count, &low, &high);
-            v_value = picked(low, high, &chroma);
-            store_rgbx(to + (size_t)row * stride + (size_t)left * 4, now, value, u_value, v_value, colours);
+    const int lanes = lanes_for(view->zoom_x);
+    Strip strips[3];
+    for (int i = 0; i < 3; i++) {
+        const double size = i ? share : 1.0;
+        Strip *strip = strips + i;
+        *strip = (Strip){.plane = planes + i, .top = size * view->y, .zoom = size * view->zoom_y, .edge = edge};
+        strip->groups = (Group *)room;
+        room += ((size_t)view->width / lanes + 1) * sizeof(Group);
+        plan(strip, size * view->x, size * view->zoom_x, lanes, view->width, edge ? planes[i].width : 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        strips[i].mixture = (uint16_t *)room;
+        room += ((size_t)strips[i].count + 2 * SPAN) * sizeof(uint16_t);
+    }
+    for (int row = 0; row < view->height; row++) {
+        uint8_t *to = view->to + (size_t)row * view->stride;
+        for (int i = 0; i < 3; i++)
+            mix(strips + i, row);
+        for (int left = 0, number = 0; left < view->width; left += lanes, number++) {
+            const int now = view->width - left < lanes ? view->width - left : lanes;
+            store_rgbx(to + (size_t)left * 4, now, results(strips, number), results(strips + 1, number),
+                       results(strips + 2, number), colours);
         }
     }
 }
 
-/* The whole of the planes as a width x height picture. */
-EXPORT TARGET void faceanond_level(const Plane *planes, double share, const Colours *colours, uint8_t *to,
-                                   size_t stride, int width, int height) {
-    resample(planes, share, 0.0, 0.0, (double)planes->width / width, (double)planes->height / height, 1, colours, to,
-             stride, width, height);
+/* The whole of the planes as a width x height picture, at most four times smaller. Returns -1 without memory. */
+EXPORT TARGET int faceanond_level(const Plane *planes, double share, const Colours *colours, uint8_t *to,
+                                  size_t stride, int width, int height) {
+    const View view = {0.0, 0.0, (double)planes->width / width, (double)planes->height / height,
+                       to,  stride, width, height};
+    uint8_t *room = aligned_alloc(64, (room_for(width) + 63) / 64 * 64);
+    if (room == NULL)
+        return -1;
+    draw(planes, share, colours, &view, 1, room);
+    free(room);
+    return 0;
 }
 
-/* count squares, each left, top and length in pixels of the luma, as pictures of side x side. */
+/* count squares, each left, top and length in pixels of the luma, as pictures of side x side, side at most 48. */
 EXPORT TARGET void faceanond_crops(const Plane *planes, double share, const Colours *colours, const double *squares,
                                    int count, uint8_t *to, int side) {
+    uint8_t room[3 * ((48 + LANES) * sizeof(Group) + (48 * TAPS + 3 * SPAN) * sizeof(uint16_t)) + 64]
+        __attribute__((aligned(64)));
     for (int i = 0; i < count; i++, squares += 3) {
         const double zoom = squares[2] / side;
-        resample(planes, share, squares[0], squares[1], zoom, zoom, 0, colours, to + (size_t)i * side * side * 4,
-                 (size_t)side * 4, side, side);
+        const View view = {squares[0], squares[1], zoom, zoom, to + (size_t)i * side * side * 4, (size_t)side * 4,
+                           side, side};
+        draw(planes, share, colours, &view, 0, room);
     }
 }
 
