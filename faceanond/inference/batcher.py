@@ -1,7 +1,8 @@
 """One detector for all cameras: frames come from tasks, go through one thread in batches, and the answers come back.
 
 Rule: work-conserving. As soon as the thread is idle it takes whatever waits (see `policy`); nothing waits for a batch
-to fill. Every waiter gets an answer or a DetectionError within the timeout, even when the detector hangs.
+to fill. Every waiter gets an answer or a DetectionError within the timeout, even when the detector hangs, and an answer
+only from a batch whose canary was found (see `canary`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from faceanond.config.model import DetectOptions
 from faceanond.detect.protocol import TOO_MANY, Detector, DetectRequest, DeviceLostError
 from faceanond.errors import DetectionError
 from faceanond.frames import Detections, RawFrame
+from faceanond.inference.canary import LIMIT, REASON, Canary, Outcome
 from faceanond.inference.policy import WaitingFrames
-from faceanond.inference.worker import Outcome, infer
+from faceanond.inference.worker import infer
 from faceanond.stats import SECONDS, Histogram
 from faceanond.status import InferenceStatus
 
@@ -60,7 +62,6 @@ class _Shared:
     changed: threading.Condition = field(default_factory=threading.Condition)
     waiting: WaitingFrames[_Waiter] = field(default_factory=WaitingFrames)
     stopped: bool = False
-    busy_since: float | None = None
 
 
 class Batcher:
@@ -73,6 +74,7 @@ class Batcher:
         self._timeout = timeout
         self._clock = clock
         self._shared = _Shared()
+        self._canary = Canary(detector.provider, clock)
         # Only the answers: a waiter would keep its frame, and with it the decoder's memory, until the deadline.
         self._deadlines: deque[tuple[float, asyncio.Future[Detections]]] = deque()
         self._added = asyncio.Event()
@@ -112,8 +114,8 @@ class Batcher:
         """The faces of this very frame.
 
         Raises DetectionError with the reason "timeout", "superseded" (a newer frame of the same camera came),
-        "stopped" (the batcher ended or the camera was forgotten), "overload", or the detector's own: "nan", "shape",
-        "detector_failed", "device_lost", "closed".
+        "stopped" (the batcher ended or the camera was forgotten), "overload", "canary" (the batch is not believed), or
+        the detector's own: "nan", "shape", "detector_failed", "too_many_faces", "closed".
         """
         answer: asyncio.Future[Detections] = asyncio.get_running_loop().create_future()
         waiter = _Waiter(DetectRequest(frame, options), answer, self._clock.monotonic())
@@ -142,16 +144,8 @@ class Batcher:
         if waiter is not None:
             waiter.fail("stopped", "the camera was stopped")
 
-    @property
-    def last_progress(self) -> float:
-        """Monotonic time at which the thread was last seen free to work: now while idle, else the running batch's
-        start. A hung detector makes it stand still."""
-        with self._shared.changed:
-            since = self._shared.busy_since
-        return self._clock.monotonic() if since is None else since
-
     def statistics(self) -> InferenceStatus:
-        """How the queue stands. `failures` counts batches and single frames that got no answer."""
+        """How the queue stands. `failures` counts frames without an answer, `canary_failures` batches not believed."""
         with self._shared.changed:
             waiting = len(self._shared.waiting)
         return InferenceStatus(
@@ -162,6 +156,7 @@ class Batcher:
             batch_size=self._sizes.snapshot(),
             stages=self._detector.stage_seconds(),
             failures=self._failures,
+            canary_failures=self._canary.failures,
         )
 
     async def _expire(self) -> None:
@@ -207,7 +202,7 @@ class Batcher:
         failed_in_a_row = 0
         while batch := self._next_batch():
             try:
-                outcomes = infer(self._detector, [waiter.request for waiter in batch])
+                outcomes = infer(self._detector, [waiter.request for waiter in batch], self._canary)
             except DeviceLostError as error:
                 return error
             errors = [outcome for outcome in outcomes if isinstance(outcome, DetectionError)]
@@ -215,6 +210,10 @@ class Batcher:
             unwell = [error for error in errors if error.reason != TOO_MANY]
             failed_in_a_row = failed_in_a_row + 1 if len(unwell) == len(outcomes) else 0
             loop.call_soon_threadsafe(_deliver, batch, outcomes)
+            if self._canary.missed_in_a_row >= LIMIT:
+                return DetectionError(
+                    REASON, f"the detector missed the known face {LIMIT} times; the last: {errors[-1]}"
+                )
             if failed_in_a_row >= BROKEN_AFTER:
                 return DetectionError(
                     "detector_failed", f"the detector failed {failed_in_a_row} batches in a row; the last: {errors[-1]}"
@@ -225,11 +224,10 @@ class Batcher:
         """Blocks for the next batch; an empty one means the end."""
         shared = self._shared
         with shared.changed:
-            shared.busy_since = None
             while not shared.stopped:
                 batch = shared.waiting.take(self._max_batch, _Waiter.wanted)
                 if batch:
-                    now = shared.busy_since = self._clock.monotonic()
+                    now = self._clock.monotonic()
                     break
                 shared.changed.wait()
             else:
