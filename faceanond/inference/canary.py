@@ -110,7 +110,7 @@ class Canary:
         self.missed_in_a_row += 1
         if told := self._missed.note(why, self._clock.monotonic()):
             log.error("batch not believed", batches=told.count, frames=len(outcomes) - 1, reason=told.last)
-        return [DetectionError(REASON, why) for _ in range(len(outcomes) - 1)]
+        return [DetectionError(REASON, f"the detector is not believed: {why}") for _ in range(len(outcomes) - 1)]
 
 
 def _is_found(face: Face, known: Box) -> bool:
