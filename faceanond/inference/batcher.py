@@ -21,7 +21,7 @@ from faceanond.clock import Clock
 from faceanond.config.model import DetectOptions
 from faceanond.detect.cost import cost
 from faceanond.detect.protocol import TOO_MANY, Detector, DetectRequest, DeviceLostError
-from faceanond.errors import DetectionError
+from faceanond.errors import STOPPED, DetectionError
 from faceanond.frames import Detections, RawFrame
 from faceanond.inference.canary import LIMIT, REASON, Canary, Outcome
 from faceanond.inference.pace import Pace
@@ -131,7 +131,7 @@ class Batcher:
         shared = self._shared
         with shared.changed:
             if shared.stopped:
-                raise DetectionError("stopped", "the detector has been stopped")
+                raise DetectionError(STOPPED, "the detector has been stopped")
             if len(shared.waiting) >= MOST_WAITING:
                 raise DetectionError("overload", f"{MOST_WAITING} cameras wait for the detector already")
             older = shared.waiting.put(waiter.camera, waiter, cost=waiter.cost, now=waiter.since)
@@ -151,7 +151,7 @@ class Batcher:
         with self._shared.changed:
             waiter = self._shared.waiting.remove(camera)
         if waiter is not None:
-            waiter.fail("stopped", "the camera was stopped")
+            waiter.fail(STOPPED, "the camera was stopped")
 
     def statistics(self) -> InferenceStatus:
         """How the queue stands. `failures` counts frames without an answer, `canary_failures` batches not believed."""
@@ -191,7 +191,7 @@ class Batcher:
             left = self._shared.waiting.clear()
             self._shared.changed.notify_all()
         for answer in (*(waiter.answer for waiter in left), *(answer for _, answer in self._deadlines)):
-            _fail(answer, "stopped", "the detector has been stopped")
+            _fail(answer, STOPPED, "the detector has been stopped")
 
     # In the inference thread, from here on.
 

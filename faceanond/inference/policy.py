@@ -12,7 +12,8 @@ its frames with waiting, whoever asks for less than its share does not pay, and 
 first because it waited too long pays as if its turn had come, so that no debt is larger than one frame.
 
 Bounds, in detector time: a camera that asks for less than its share waits for the running batch and at most one frame
-of each other camera; any other for `patience` more. Shown in tests/inference/test_fairness.py.
+of each other camera; any other for `patience` more. What fits into one batch goes together, so shares are equal where
+the queue is longer than a batch. Shown in tests/inference/test_fairness.py.
 """
 
 from __future__ import annotations

@@ -19,14 +19,14 @@ from faceanond.status import CameraState, CameraStatus, InferenceStatus
 
 PREFIX = "faceanond_"
 
-DROPS = (("capture", "max_fps"), ("mailbox", "newer"), ("encode", "failed"), ("viewer", "slow"))
+DROPS = (("capture", "max_fps"), ("mailbox", "newer"), ("detect", "stopped"), ("encode", "failed"), ("viewer", "slow"))
 """Every (stage, reason) for which a picture, or a viewer's packet, is dropped."""
 PROTOCOLS = ("webrtc", "rtsp")
 """Every way to watch."""
 FAIL_CLOSED = (
     *("no_signal", "late"),  # pipeline
     *("gap", "corrupt"),  # capture
-    *("timeout", "superseded", "overload", "stopped", "canary"),  # inference
+    *("timeout", "superseded", "overload", "canary"),  # inference
     *("detector_failed", "device_lost", "nan", "shape", "closed"),  # detector
     *("wrong_frame", "bad_boxes", "too_many_faces", "effect_failed"),  # anonymiser
     *("too_small", "zone_outside"),  # a configuration that does not fit the picture

@@ -109,7 +109,7 @@ def test_nobody_starves_in_any_fleet(specs: list[tuple[float, int, float]], budg
 def test_whoever_asks_for_little_waits_for_one_frame_of_each_at_most(
     specs: list[tuple[float, int, float]], budget: int
 ) -> None:
-    """A camera of one frame a second asks for less than its share in any of these fleets but the most crowded."""
+    """One small frame a second is 2 ms of the detector's time; an equal share would be 77 ms in the largest fleet."""
     little = Camera("little", 1.0, 20_000)
     fleet = [little, *(Camera(str(number), fps, price, phase) for number, (fps, price, phase) in enumerate(specs))]
     served(*fleet, seconds=10.0, budget=budget)
