@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faceanond.config.model import DetectOptions
@@ -93,6 +93,7 @@ fleets = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(fleets, st.integers(20_000, 2_000_000))
 def test_nobody_starves_in_any_fleet(specs: list[tuple[float, int, float]], budget: int) -> None:
     fleet = [Camera(str(number), fps, price, phase) for number, (fps, price, phase) in enumerate(specs)]
@@ -105,6 +106,7 @@ def test_nobody_starves_in_any_fleet(specs: list[tuple[float, int, float]], budg
         assert camera.served >= int((seconds - camera.phase) / (longest + 1 / camera.fps)) - 1
 
 
+@settings(deadline=None)
 @given(fleets, st.integers(20_000, 1_500_000))
 def test_whoever_asks_for_little_waits_for_one_frame_of_each_at_most(
     specs: list[tuple[float, int, float]], budget: int

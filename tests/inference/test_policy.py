@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faceanond.inference.policy import WaitingFrames
@@ -224,6 +224,7 @@ def test_an_overdue_frame_waits_for_nobody_to_come_round() -> None:
     assert waiting.batch(now=PATIENCE) == ["huge2"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 20), min_size=2, max_size=8), st.integers(1, 4))
 def test_equal_cameras_get_equal_turns_whatever_their_rates(rates: list[int], most: int) -> None:
     """Camera i puts rates[i] frames before each batch; every camera always has one waiting."""
@@ -238,6 +239,7 @@ def test_equal_cameras_get_equal_turns_whatever_their_rates(rates: list[int], mo
     assert max(turns) - min(turns) <= 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 50), min_size=2, max_size=8), st.integers(1, 50))
 def test_cameras_that_always_wait_get_equal_shares_of_the_detectors_time(costs: list[int], budget: int) -> None:
     waiting: WaitingFrames[int] = WaitingFrames(patience=float("inf"))
