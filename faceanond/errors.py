@@ -85,5 +85,9 @@ class DetectionError(FaceanondError):
         super().__init__(message)
 
 
+STOPPED = "stopped"
+"""The reason of a DetectionError when the frame's camera, or the detector, was stopped: nobody will look at it."""
+
+
 class EncodeError(FaceanondError):
     """An encoder refused a frame or could not be opened."""

@@ -68,3 +68,4 @@ class InferenceStatus:
     batch_size: HistogramSnapshot
     stages: Mapping[str, HistogramSnapshot]
     failures: int
+    canary_failures: int

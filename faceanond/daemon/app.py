@@ -48,7 +48,7 @@ SILENCE = 20.0
 """Seconds without a sign of life of a vital part, after which the watchdog is no longer fed: a slow machine under full
 load needs two or three."""
 PROBE_EVERY = 2.0
-"""Seconds between two self-tests of detector and anonymiser: they cost a few milliseconds each."""
+"""Seconds between two self-tests of queue and anonymiser: they cost a few milliseconds each."""
 
 
 class App:
@@ -127,7 +127,7 @@ class App:
         self._fleet.start(pipelines, pages)
         async with asyncio.TaskGroup() as tasks:
             inference = tasks.create_task(batcher.run(), name="inference")
-            # Before any camera: a detector that cannot find a known face must not be believed when it finds none.
+            # Before any camera: the first batch carries the canary, and a blind detector ends the start here.
             await detector_answers(batcher)
             cameras = tasks.create_task(Supervisor(pipelines, clock=clock).run(), name="cameras")
             pulses = [

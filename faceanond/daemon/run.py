@@ -17,9 +17,9 @@ from faceanond.config.model import Config
 from faceanond.config.secrets import secret_values
 from faceanond.daemon.app import App
 from faceanond.daemon.memory import keep_big_buffers
+from faceanond.detect.known import known_faces
 from faceanond.errors import ExitCode, FaceanondError
 from faceanond.observe.logging import set_up_logging
-from faceanond.pipeline.selftest import known_frame
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ def prepare_process() -> None:
     if hard != resource.RLIM_INFINITY and soft < min(hard, DESCRIPTORS):
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, DESCRIPTORS), hard))
     # Read and decoded once, before there is an event loop that this would block.
-    known_frame()
+    known_faces()
     # Each camera already has a thread of its own; OpenCV's pool would only fight over the cores.
     cv2.setNumThreads(1)
 

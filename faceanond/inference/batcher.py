@@ -1,7 +1,9 @@
 """One detector for all cameras: frames come from tasks, go through one thread in batches, and the answers come back.
 
-Rule: work-conserving. As soon as the thread is idle it takes whatever waits (see `policy`); nothing waits for a batch
-to fill. Every waiter gets an answer or a DetectionError within the timeout, even when the detector hangs.
+Rule: work-conserving. As soon as the thread is idle it takes what waits, in an order that is fair in time (`policy`)
+and not more than it can do until the cameras' next pictures (`pace`); nothing waits for a batch to fill. Every waiter
+gets an answer or a DetectionError within the timeout, even when the detector hangs, and an answer only from a batch
+whose canary was found (`canary`).
 """
 
 from __future__ import annotations
@@ -9,18 +11,22 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
 from faceanond.clock import Clock
 from faceanond.config.model import DetectOptions
+from faceanond.detect.cost import cost
 from faceanond.detect.protocol import TOO_MANY, Detector, DetectRequest, DeviceLostError
-from faceanond.errors import DetectionError
+from faceanond.errors import STOPPED, DetectionError
 from faceanond.frames import Detections, RawFrame
+from faceanond.inference.canary import LIMIT, REASON, Canary, Outcome
+from faceanond.inference.pace import Pace
 from faceanond.inference.policy import WaitingFrames
-from faceanond.inference.worker import Outcome, infer
+from faceanond.inference.worker import infer
 from faceanond.stats import SECONDS, Histogram
 from faceanond.status import InferenceStatus
 
@@ -30,6 +36,9 @@ BROKEN_AFTER = 20
 """Batches in a row without a single answer, after which only a restart can help."""
 MOST_WAITING = 1024
 """Frames (one a camera) that may wait; far beyond what one process can serve in time."""
+PATIENCE = 0.5
+"""Of the timeout: who has waited for longer goes first. A frame that times out is concealed, so a camera whose turn
+comes rarely must come before that, and half of the time is left for those who waited longer still."""
 GRACE = 1.0
 """Seconds that the end waits for the running batch. A hung thread is left behind: it is a daemon thread."""
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -40,6 +49,7 @@ class _Waiter:
     request: DetectRequest
     answer: asyncio.Future[Detections]
     since: float
+    cost: int
 
     @property
     def camera(self) -> str:
@@ -57,10 +67,9 @@ class _Waiter:
 class _Shared:
     """What the loop and the inference thread both touch, under `changed`."""
 
+    waiting: WaitingFrames[_Waiter]
     changed: threading.Condition = field(default_factory=threading.Condition)
-    waiting: WaitingFrames[_Waiter] = field(default_factory=WaitingFrames)
     stopped: bool = False
-    busy_since: float | None = None
 
 
 class Batcher:
@@ -72,7 +81,9 @@ class Batcher:
         self._max_batch = max_batch
         self._timeout = timeout
         self._clock = clock
-        self._shared = _Shared()
+        self._shared = _Shared(WaitingFrames(patience=PATIENCE * timeout))
+        self._pace = Pace()
+        self._canary = Canary(detector.provider, clock)
         # Only the answers: a waiter would keep its frame, and with it the decoder's memory, until the deadline.
         self._deadlines: deque[tuple[float, asyncio.Future[Detections]]] = deque()
         self._added = asyncio.Event()
@@ -112,18 +123,18 @@ class Batcher:
         """The faces of this very frame.
 
         Raises DetectionError with the reason "timeout", "superseded" (a newer frame of the same camera came),
-        "stopped" (the batcher ended or the camera was forgotten), "overload", or the detector's own: "nan", "shape",
-        "detector_failed", "device_lost", "closed".
+        "stopped" (the batcher ended or the camera was forgotten), "overload", "canary" (the batch is not believed), or
+        the detector's own: "nan", "shape", "detector_failed", "too_many_faces", "closed".
         """
         answer: asyncio.Future[Detections] = asyncio.get_running_loop().create_future()
-        waiter = _Waiter(DetectRequest(frame, options), answer, self._clock.monotonic())
+        waiter = _Waiter(DetectRequest(frame, options), answer, self._clock.monotonic(), cost(frame.size, options))
         shared = self._shared
         with shared.changed:
             if shared.stopped:
-                raise DetectionError("stopped", "the detector has been stopped")
+                raise DetectionError(STOPPED, "the detector has been stopped")
             if len(shared.waiting) >= MOST_WAITING:
                 raise DetectionError("overload", f"{MOST_WAITING} cameras wait for the detector already")
-            older = shared.waiting.put(waiter.camera, waiter)
+            older = shared.waiting.put(waiter.camera, waiter, cost=waiter.cost, now=waiter.since)
             shared.changed.notify()
         if older is not None:
             older.fail("superseded", "a newer frame of this camera came before the detector was free")
@@ -140,18 +151,10 @@ class Batcher:
         with self._shared.changed:
             waiter = self._shared.waiting.remove(camera)
         if waiter is not None:
-            waiter.fail("stopped", "the camera was stopped")
-
-    @property
-    def last_progress(self) -> float:
-        """Monotonic time at which the thread was last seen free to work: now while idle, else the running batch's
-        start. A hung detector makes it stand still."""
-        with self._shared.changed:
-            since = self._shared.busy_since
-        return self._clock.monotonic() if since is None else since
+            waiter.fail(STOPPED, "the camera was stopped")
 
     def statistics(self) -> InferenceStatus:
-        """How the queue stands. `failures` counts batches and single frames that got no answer."""
+        """How the queue stands. `failures` counts frames without an answer, `canary_failures` batches not believed."""
         with self._shared.changed:
             waiting = len(self._shared.waiting)
         return InferenceStatus(
@@ -162,6 +165,7 @@ class Batcher:
             batch_size=self._sizes.snapshot(),
             stages=self._detector.stage_seconds(),
             failures=self._failures,
+            canary_failures=self._canary.failures,
         )
 
     async def _expire(self) -> None:
@@ -176,13 +180,18 @@ class Batcher:
                 self._deadlines.popleft()  # only now: what is still listed is what `_stop` lets go
             self._added.clear()
 
+    def _came_round(self, batches: int) -> None:
+        with self._shared.changed:
+            self._shared.waiting.came_round(batches)
+            self._shared.changed.notify()
+
     def _stop(self) -> None:
         with self._shared.changed:
             self._shared.stopped = True
             left = self._shared.waiting.clear()
             self._shared.changed.notify_all()
         for answer in (*(waiter.answer for waiter in left), *(answer for _, answer in self._deadlines)):
-            _fail(answer, "stopped", "the detector has been stopped")
+            _fail(answer, STOPPED, "the detector has been stopped")
 
     # In the inference thread, from here on.
 
@@ -206,15 +215,24 @@ class Batcher:
         """Works until stopped (None) or broken (why)."""
         failed_in_a_row = 0
         while batch := self._next_batch():
+            started = self._clock.monotonic()
             try:
-                outcomes = infer(self._detector, [waiter.request for waiter in batch])
+                outcomes = infer(self._detector, [waiter.request for waiter in batch], self._canary)
             except DeviceLostError as error:
                 return error
             errors = [outcome for outcome in outcomes if isinstance(outcome, DetectionError)]
             self._failures += len(errors)
+            if not errors:  # else frames were tried more than once, or not to the end
+                self._pace.note(sum(waiter.cost for waiter in batch), self._clock.monotonic() - started)
             unwell = [error for error in errors if error.reason != TOO_MANY]
             failed_in_a_row = failed_in_a_row + 1 if len(unwell) == len(outcomes) else 0
-            loop.call_soon_threadsafe(_deliver, batch, outcomes)
+            # Counted here: by the time of the delivery another batch may have been taken.
+            came_round = partial(self._came_round, self._shared.waiting.batches)
+            loop.call_soon_threadsafe(_deliver, loop, batch, outcomes, came_round)
+            if self._canary.missed_in_a_row >= LIMIT:
+                return DetectionError(
+                    REASON, f"the detector missed the known face {LIMIT} times; the last: {errors[-1]}"
+                )
             if failed_in_a_row >= BROKEN_AFTER:
                 return DetectionError(
                     "detector_failed", f"the detector failed {failed_in_a_row} batches in a row; the last: {errors[-1]}"
@@ -225,11 +243,10 @@ class Batcher:
         """Blocks for the next batch; an empty one means the end."""
         shared = self._shared
         with shared.changed:
-            shared.busy_since = None
             while not shared.stopped:
-                batch = shared.waiting.take(self._max_batch, _Waiter.wanted)
+                now = self._clock.monotonic()
+                batch = shared.waiting.take(self._max_batch, budget=self._pace.budget, now=now, wanted=_Waiter.wanted)
                 if batch:
-                    now = shared.busy_since = self._clock.monotonic()
                     break
                 shared.changed.wait()
             else:
@@ -245,7 +262,12 @@ def _fail(answer: asyncio.Future[Detections], reason: str, message: str) -> None
         answer.set_exception(DetectionError(reason, message))
 
 
-def _deliver(batch: Sequence[_Waiter], outcomes: Sequence[Outcome]) -> None:
+def _deliver(
+    loop: asyncio.AbstractEventLoop,
+    batch: Sequence[_Waiter],
+    outcomes: Sequence[Outcome],
+    came_round: Callable[[], None],
+) -> None:
     for waiter, outcome in zip(batch, outcomes, strict=True):
         if waiter.answer.done():
             continue
@@ -253,6 +275,8 @@ def _deliver(batch: Sequence[_Waiter], outcomes: Sequence[Outcome]) -> None:
             waiter.answer.set_exception(outcome)
         else:
             waiter.answer.set_result(outcome)
+    # After the tasks that these answers wake, of which each puts its next frame if it has one.
+    loop.call_soon(came_round)
 
 
 def _resolve(broken: asyncio.Future[DetectionError], error: DetectionError) -> None:

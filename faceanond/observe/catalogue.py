@@ -19,14 +19,14 @@ from faceanond.status import CameraState, CameraStatus, InferenceStatus
 
 PREFIX = "faceanond_"
 
-DROPS = (("capture", "max_fps"), ("mailbox", "newer"), ("encode", "failed"), ("viewer", "slow"))
+DROPS = (("capture", "max_fps"), ("mailbox", "newer"), ("detect", "stopped"), ("encode", "failed"), ("viewer", "slow"))
 """Every (stage, reason) for which a picture, or a viewer's packet, is dropped."""
 PROTOCOLS = ("webrtc", "rtsp")
 """Every way to watch."""
 FAIL_CLOSED = (
     *("no_signal", "late"),  # pipeline
     *("gap", "corrupt"),  # capture
-    *("timeout", "superseded", "overload", "stopped"),  # inference
+    *("timeout", "superseded", "overload", "canary"),  # inference
     *("detector_failed", "device_lost", "nan", "shape", "closed"),  # detector
     *("wrong_frame", "bad_boxes", "too_many_faces", "effect_failed"),  # anonymiser
     *("too_small", "zone_outside"),  # a configuration that does not fit the picture
@@ -251,6 +251,12 @@ INFERENCE_METRICS: tuple[Metric[InferenceStatus], ...] = (
         Kind.COUNTER,
         "Pictures for which the detector gave no answer to believe; they were concealed.",
         _one(lambda i: i.failures),
+    ),
+    Metric(
+        "canary_failures_total",
+        Kind.COUNTER,
+        "Batches that were not believed, because the known face that rode along was not found.",
+        _one(lambda i: i.canary_failures),
     ),
 )
 

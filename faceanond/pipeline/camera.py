@@ -22,11 +22,11 @@ from faceanond.capture.source import StreamInfo
 from faceanond.clock import Clock
 from faceanond.config.model import Camera
 from faceanond.detect.pyramid import is_searched
-from faceanond.errors import SourceFault
+from faceanond.errors import STOPPED, DetectionError, SourceFault
 from faceanond.frames import Detections, RawFrame, Verdict
 from faceanond.mailbox import Mailbox
 from faceanond.pipeline.figures import Figures
-from faceanond.pipeline.judge import DetectsFaces, Judged, judge, seal_judged
+from faceanond.pipeline.judge import Judged, SharedDetector, judge, seal_judged
 from faceanond.pipeline.sealer import Sealer, SealerStuckError
 from faceanond.publish.stream import Stream
 from faceanond.ratelimit import RateLimited
@@ -49,7 +49,7 @@ class CameraPipeline:
     `stream` outlives reconnections, so viewers stay while their camera is away.
     """
 
-    def __init__(self, name: str, settings: Camera, *, detector: DetectsFaces, clock: Clock) -> None:
+    def __init__(self, name: str, settings: Camera, *, detector: SharedDetector, clock: Clock) -> None:
         self.name = name
         self.settings = settings
         self.stream = Stream(name, clock=clock)
@@ -113,6 +113,7 @@ class CameraPipeline:
         self.figures.lost(fault, message, retry_in)
         if self._mailbox is not None:
             self._mailbox.discard()
+        self._detector.forget(self.name)
 
     # The stages
 
@@ -129,6 +130,7 @@ class CameraPipeline:
             self._mailbox.close()
             self.figures.dropped["mailbox", "newer"] += self._mailbox.dropped
             self._mailbox = None
+            self._detector.forget(self.name)
             # Nobody renews it now, and a sealed picture may be shown for a moment only.
             self.last_sealed = None
             await self._sealer.close()
@@ -142,7 +144,12 @@ class CameraPipeline:
     async def _detect(self, mailbox: Mailbox[RawFrame], line: asyncio.Queue[Judged]) -> None:
         while True:
             frame = await mailbox.get()
-            await line.put(await judge(frame, self._detector, self.settings.detector))
+            judged = await judge(frame, self._detector, self.settings.detector)
+            if isinstance(judged.outcome, DetectionError) and judged.outcome.reason == STOPPED:
+                # The camera went while this frame waited. Concealed it would only take the last good picture's place.
+                self.figures.dropped["detect", "stopped"] += 1
+            else:
+                await line.put(judged)
 
     async def _publish(self, line: asyncio.Queue[Judged]) -> None:
         while True:

@@ -14,10 +14,18 @@ from faceanond.frames import Detections, RawFrame
 
 
 class DetectsFaces(Protocol):
-    """The shared detector as a pipeline sees it."""
+    """The detector as a pipeline sees it."""
 
     async def detect(self, frame: RawFrame, options: DetectOptions) -> Detections:
         """The faces of this frame. Raises DetectionError when there is no answer to believe."""
+        ...
+
+
+class SharedDetector(DetectsFaces, Protocol):
+    """The same for a camera that comes and goes while others stay."""
+
+    def forget(self, camera: str) -> None:
+        """The camera has stopped: its frame, if one waits, is answered with DetectionError(STOPPED)."""
         ...
 
 

@@ -25,6 +25,9 @@ class NoFaces:
     async def detect(self, frame: RawFrame, options: DetectOptions) -> Detections:
         return Detections(frame.id, ())
 
+    def forget(self, camera: str) -> None:
+        return
+
 
 class ScriptedSource:
     """Fails to open, or gives so many pictures and then ends, or hangs until it is interrupted."""

@@ -7,19 +7,25 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from faceanond.detect.known import CAMERA as CANARY
+from faceanond.detect.known import known_faces
 from faceanond.detect.protocol import DetectRequest
 from faceanond.frames import Box, ColourMatrix, Face, FrameId, RawFrame
 from faceanond.stats import Histogram, HistogramSnapshot
 
 FACE = Face(Box(1, 2, 3, 4), 0.9)
+Answer = Callable[[DetectRequest], tuple[Face, ...]]
 
 
-def frame(camera: str = "lobby", index: int = 0) -> RawFrame:
+def frame(camera: str = "lobby", index: int = 0, size: tuple[int, int] = (2, 2)) -> RawFrame:
+    """A picture of (width, height); none of its pixels needs memory of its own."""
+    width, height = size
+    chroma = np.broadcast_to(np.zeros(1, np.uint8), ((height + 1) // 2, (width + 1) // 2))
     return RawFrame(
         id=FrameId(camera, 1, index),
-        y=np.zeros((2, 2), np.uint8),
-        u=np.zeros((1, 1), np.uint8),
-        v=np.zeros((1, 1), np.uint8),
+        y=np.broadcast_to(np.zeros(1, np.uint8), (height, width)),
+        u=chroma,
+        v=chroma,
         full_range=False,
         matrix=ColourMatrix.BT601,
         captured=0.0,
@@ -27,14 +33,24 @@ def frame(camera: str = "lobby", index: int = 0) -> RawFrame:
     )
 
 
+def one_face(request: DetectRequest) -> tuple[Face, ...]:
+    return (FACE,)
+
+
+def found(request: DetectRequest) -> tuple[Face, ...]:
+    """The right answer to a canary."""
+    return (Face(known_faces()[request.frame.id.index].box, 0.99),)
+
+
 class FakeDetector:
-    """Finds one face in everything, or what `answer` says; while `hold` is cleared, it hangs."""
+    """Answers cameras' frames and canaries as it is told to; while `hold` is cleared, it hangs."""
 
     name = "fake"
-    provider = "cpu"
 
-    def __init__(self, answer: Callable[[DetectRequest], tuple[Face, ...]] = lambda request: (FACE,)) -> None:
+    def __init__(self, answer: Answer = one_face, *, canary: Answer = found, provider: str = "cpu") -> None:
+        self.provider = provider
         self._answer = answer
+        self._canary = canary
         self.hold = threading.Event()
         self.hold.set()
         self.entered = threading.Semaphore(0)
@@ -49,7 +65,10 @@ class FakeDetector:
         self.threads.add(threading.current_thread().name)
         self.entered.release()
         self.hold.wait(20)
-        return [self._answer(request) for request in requests]
+        return [
+            self._canary(request) if request.frame.id.camera == CANARY else self._answer(request)
+            for request in requests
+        ]
 
     def stage_seconds(self) -> Mapping[str, HistogramSnapshot]:
         return {"total": Histogram(1.0).snapshot()}
@@ -59,5 +78,13 @@ class FakeDetector:
 
     @property
     def cameras(self) -> list[list[str]]:
-        """The batches so far, by camera name."""
-        return [[identity.camera for identity in batch] for batch in self.batches]
+        """The batches so far, by camera name; canaries left out."""
+        return [[identity.camera for identity in batch if identity.camera != CANARY] for batch in self.batches]
+
+    @property
+    def canaries(self) -> list[list[tuple[int, int]]]:
+        """The batches so far: (place, variant) of each canary in them."""
+        return [
+            [(place, identity.index) for place, identity in enumerate(batch) if identity.camera == CANARY]
+            for batch in self.batches
+        ]

@@ -5,60 +5,19 @@ import contextlib
 import gc
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
-from faceanond.config.model import DetectOptions
 from faceanond.detect.protocol import DetectRequest, DeviceLostError
 from faceanond.errors import DetectionError
 from faceanond.frames import Detections, Face
 from faceanond.inference import batcher as module
 from faceanond.inference.batcher import BROKEN_AFTER, Batcher
+from faceanond.inference.canary import EVERY, LIMIT
 from tests.conftest import FakeClock, settle
-from tests.inference.fakes import FACE, FakeDetector, frame
-
-OPTIONS = DetectOptions()
-
-
-@contextlib.asynccontextmanager
-async def serving(detector: FakeDetector, clock: FakeClock, *, max_batch: int = 4) -> AsyncIterator[Batcher]:
-    batcher = Batcher(detector, max_batch=max_batch, timeout=1.0, clock=clock)
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(batcher.run(), name="batcher")
-        try:
-            yield batcher
-        finally:
-            detector.hold.set()
-            task.cancel()
-
-
-async def entered(detector: FakeDetector) -> None:
-    """Waits until the detector works on its next batch."""
-    await asyncio.to_thread(detector.entered.acquire)
-
-
-class Asking:
-    """Cameras that ask; the answers by camera and index, each the faces or the reason of the error."""
-
-    def __init__(self, group: asyncio.TaskGroup, batcher: Batcher) -> None:
-        self._group, self._batcher = group, batcher
-        self.answers: dict[tuple[str, int], tuple[Face, ...] | str] = {}
-
-    async def __call__(self, *cameras: str, index: int = 0) -> list[asyncio.Task[None]]:
-        """Every camera asks, in this order."""
-        tasks = [self._group.create_task(self._ask(camera, index), name=f"ask {camera}") for camera in cameras]
-        await settle()
-        return tasks
-
-    async def _ask(self, camera: str, index: int) -> None:
-        try:
-            detections = await self._batcher.detect(frame(camera, index), OPTIONS)
-        except DetectionError as error:
-            self.answers[camera, index] = error.reason
-        else:
-            assert detections.frame == frame(camera, index).id
-            self.answers[camera, index] = detections.faces
+from tests.inference.fakes import FACE, FakeDetector, found, frame
+from tests.inference.harness import OPTIONS, Asking, entered, serving
 
 
 def failing(error: Exception) -> Callable[[DetectRequest], tuple[Face, ...]]:
@@ -296,24 +255,6 @@ async def test_too_many_cameras_are_refused(clock: FakeClock, monkeypatch: pytes
             batcher.forget(camera)
 
 
-async def test_progress_is_now_while_idle_and_stands_still_while_hung(clock: FakeClock) -> None:
-    detector = FakeDetector()
-    async with serving(detector, clock) as batcher, asyncio.TaskGroup() as group:
-        await batcher.detect(frame(), OPTIONS)
-        await clock.advance(5)
-        for _ in range(100_000):  # until the thread has seen that nothing waits
-            if batcher.last_progress == 1005:
-                break
-            await asyncio.sleep(0)
-        assert batcher.last_progress == 1005
-        detector.hold.clear()
-        detector.entered = threading.Semaphore(0)
-        await Asking(group, batcher)("a")
-        await entered(detector)
-        await clock.advance(7)
-        assert batcher.last_progress == 1005
-
-
 async def test_statistics_tell_how_the_queue_stands(clock: FakeClock) -> None:
     detector = FakeDetector()
     detector.hold.clear()
@@ -358,3 +299,87 @@ async def test_pictures_that_are_too_full_do_not_condemn_the_detector(clock: Fak
         for index in range(3 * BROKEN_AFTER):
             with pytest.raises(DetectionError, match="a poster"):
                 await batcher.detect(frame("poster", index), OPTIONS)
+
+
+def blind(request: DetectRequest) -> tuple[Face, ...]:
+    return ()
+
+
+async def test_the_first_batch_carries_a_canary_and_a_cpu_another_every_half_second(clock: FakeClock) -> None:
+    detector = FakeDetector()
+    async with serving(detector, clock) as batcher:
+        for index in range(48):
+            await batcher.detect(frame("a", index), OPTIONS)
+            await clock.advance(EVERY / 8)
+    assert [len(aboard) for aboard in detector.canaries] == [1, 0, 0, 0, 0, 0, 0, 0] * 6
+
+
+async def test_on_a_gpu_every_batch_carries_a_canary_on_top_of_the_cameras_frames(clock: FakeClock) -> None:
+    detector = FakeDetector(provider="cuda")
+    detector.hold.clear()
+    async with serving(detector, clock, max_batch=2) as batcher, asyncio.TaskGroup() as group:
+        ask = Asking(group, batcher)
+        await ask("a")
+        await entered(detector)
+        await ask("b", "c", "d")
+        detector.hold.set()
+    assert detector.cameras == [["a"], ["b", "c"], ["d"]]
+    assert [len(aboard) for aboard in detector.canaries] == [1, 1, 1]
+    assert batcher.statistics().batch_size.total == 4, "the canary is no picture of a camera"
+
+
+async def test_a_detector_that_has_gone_blind_conceals_every_frame_and_ends_the_run(clock: FakeClock) -> None:
+    detector = FakeDetector(blind, canary=blind)
+    batcher = Batcher(detector, max_batch=4, timeout=1.0, clock=clock)
+    reasons: list[str] = []
+
+    async def camera() -> None:
+        while "stopped" not in reasons:
+            try:
+                await batcher.detect(frame(), OPTIONS)
+            except DetectionError as error:
+                reasons.append(error.reason)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(camera(), name="camera")
+        with pytest.raises(DetectionError, match=r"missed the known face 3 times; .* not found among 0") as caught:
+            await batcher.run()
+    assert caught.value.reason == "canary"
+    assert reasons == ["canary"] * LIMIT + ["stopped"]
+    status = batcher.statistics()
+    assert (status.canary_failures, status.failures) == (LIMIT, LIMIT)
+
+
+async def test_a_missed_canary_is_looked_for_again_in_the_very_next_batch(clock: FakeClock) -> None:
+    rides = 0
+
+    def sometimes(request: DetectRequest) -> tuple[Face, ...]:
+        nonlocal rides
+        rides += 1
+        return () if rides == 2 else found(request)
+
+    detector = FakeDetector(canary=sometimes)
+    async with serving(detector, clock) as batcher:
+        await batcher.detect(frame(), OPTIONS)
+        await clock.advance(EVERY)
+        with pytest.raises(DetectionError, match="the known face was not found"):
+            await batcher.detect(frame(), OPTIONS)
+        assert (await batcher.detect(frame(), OPTIONS)).faces == (FACE,)
+        await batcher.detect(frame(), OPTIONS)
+    assert [len(aboard) for aboard in detector.canaries] == [1, 1, 1, 0]
+    assert batcher.statistics().canary_failures == 1
+
+
+async def test_a_canary_found_in_between_forgives_the_misses(clock: FakeClock) -> None:
+    rides = 0
+
+    def mostly_not(request: DetectRequest) -> tuple[Face, ...]:
+        nonlocal rides
+        rides += 1
+        return () if rides % LIMIT else found(request)
+
+    async with serving(FakeDetector(canary=mostly_not, provider="cuda"), clock) as batcher:
+        for _ in range(4 * LIMIT):
+            with contextlib.suppress(DetectionError):
+                await batcher.detect(frame(), OPTIONS)
+        assert batcher.statistics().canary_failures == 4 * (LIMIT - 1)

@@ -46,4 +46,5 @@ def inference(*, age: int = 1) -> InferenceStatus:
         batch_size=histogram(*[1.0, 3.0] * age, bounds=(1.0, 2.0, 4.0, 8.0, 16.0)),
         stages={stage: histogram(*[0.01] * age) for stage in ("pnet", "rnet", "onet", "total")},
         failures=age,
+        canary_failures=age,
     )

@@ -30,7 +30,7 @@ CONTRACT = set(
 frames_captured_total frames_published_total frames_dropped_total camera_up camera_fps camera_state
 camera_reconnects_total last_frame_timestamp_seconds faces_detected_total faces_current face_size_pixels
 inference_batch_size inference_seconds inference_queue_wait_seconds inference_queue_length end_to_end_latency_seconds
-encode_seconds output_bytes_total viewers fail_closed fail_closed_seconds_total build_info
+encode_seconds output_bytes_total viewers fail_closed fail_closed_seconds_total canary_failures_total build_info
 """.split()  # noqa: SIM905 - a list of forty lines hides what it says
 )
 """The names that dashboards and alerts outside this repository may rely on."""
@@ -109,6 +109,7 @@ def test_values_come_from_the_snapshot() -> None:
     assert seen[of("last_frame_timestamp_seconds", "camera=yard")] == 1_700_000_000
     assert seen[of("inference_queue_length")] == 2
     assert seen[of("inference_failures_total")] == 1
+    assert seen[of("canary_failures_total")] == 1
 
 
 def test_a_histogram_is_cumulative_and_ends_with_everything() -> None:

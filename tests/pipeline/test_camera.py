@@ -41,6 +41,9 @@ class FakeDetector:
         self.asked.append(frame)
         return await self.answer(frame)
 
+    def forget(self, camera: str) -> None:
+        return
+
 
 def camera(**settings: object) -> Camera:
     return Camera.model_validate({"source": Source("demo", ""), **settings})
