@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,8 +102,8 @@ def read_model(settings: DetectorConfig, detector: str) -> bytes:
 def _content(path: Path, detector: str) -> bytes:
     where = f"the model file {path} of {detector}"
     try:
-        if path.is_dir():
-            raise UnavailableError(f"{where} is a directory; expected an ONNX file")
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block, a device might never end
+            raise UnavailableError(f"{where} is a directory or device; expected an ONNX file")
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except FileNotFoundError:

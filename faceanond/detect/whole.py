@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 SMALLEST = 16
 """Pixels: of clear faces just so wide, ear to ear, YuNet finds 95 % and CenterFace 97 %; at 12 pixels 83 and 93 %."""
 LARGEST = 240
-"""Pixels: up to 300 wide, both networks find every face of the real clips, at 600 a half, at 1000 none."""
+"""Pixels: of 38 faces both networks find 37 and more up to 300 wide, a half at 600, none at 1000."""
 STEP = 4
 """From one look to the next. The second costs a sixteenth of the first."""
 GRID = 32

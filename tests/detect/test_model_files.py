@@ -72,12 +72,16 @@ def test_a_missing_file_is_told_with_the_command_that_brings_it(tmp_path: Path) 
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "is a directory; expected an ONNX file" in reason(tmp_path)
+    assert "is a directory or device; expected an ONNX file" in reason(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    assert "is a directory or device; expected an ONNX file" in reason(tmp_path / "pipe")
     (tmp_path / "file").touch()
     assert "cannot be read: Not a directory" in reason(tmp_path / "file" / "y.onnx")
     assert "cannot be read: File name too long" in reason(tmp_path / ("y" * 300))
     monkeypatch.setattr(model_files, "LARGEST", 1 << 20)
-    assert "has more than 1 MiB" in reason(Path("/dev/zero"))
+    with (tmp_path / "large").open("wb") as large:
+        large.truncate((1 << 20) + 1)
+    assert "has more than 1 MiB" in reason(tmp_path / "large")
 
 
 def test_a_file_that_was_cut_short_is_told_from_another_one(tmp_path: Path) -> None:

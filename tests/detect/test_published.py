@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -95,3 +98,38 @@ def test_the_union_with_mtcnn_covers_what_each_covers(official: Detector, detect
                     for other in together
                 )
     both.close()
+
+
+def labelled(folder: Path) -> Iterator[tuple[Rgb, list[tuple[float, ...]]]]:
+    """Every tenth labelled frame of some clips, with its clear faces of at least 40 pixels."""
+    for clip in ("asl_bird.mkv", "face-demographics-walking-and-pause.mp4", "short_hamilton_clip.mp4"):
+        labels = json.loads((folder / "labels" / f"{clip}.json").read_text(encoding="utf-8"))
+        reader = cv2.VideoCapture(str(folder / "clips" / clip))
+        for index in range(labels["frames"]):
+            assert reader.grab(), f"{clip} ends before frame {index}"
+            if index % 10 == 0:
+                _, bgr = reader.retrieve()
+                yield (
+                    np.ascontiguousarray(bgr[:, :, ::-1], np.uint8),
+                    [
+                        tuple(face["box"])
+                        for face in labels["faces"]
+                        if face["frame"] == index
+                        and (face["kind"], face["visibility"]) == ("face", "clear")
+                        and face["box"][2] - face["box"][0] >= 40
+                    ],
+                )
+
+
+def test_nearly_all_clear_faces_of_real_clips_are_covered(official: Detector, media: Path) -> None:
+    wanted = covered = 0
+    for picture, faces in labelled(media):
+        (found,) = detect(official, picture)
+        grown = [face.box.grown(0.25) for face in found]
+        wanted += len(faces)
+        covered += sum(
+            any(box.x1 <= x1 and box.y1 <= y1 and box.x2 >= x2 and box.y2 >= y2 for box in grown)
+            for x1, y1, x2, y2 in faces
+        )
+    assert wanted > 50
+    assert covered / wanted >= 0.97
