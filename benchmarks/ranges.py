@@ -24,8 +24,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from faceanond.config.model import DetectOptions
 from faceanond.detect.cache import mtcnn_graphs
-from faceanond.detect.factory import float_networks
 from faceanond.detect.mtcnn import Mtcnn
+from faceanond.detect.mtcnn_networks import float_networks
 from faceanond.detect.networks import Answers, FloatNetworks, Pixels, Runner
 from faceanond.detect.protocol import DetectRequest
 from faceanond.detect.session import choose_device

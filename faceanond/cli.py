@@ -67,6 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     anonymise.add_argument("--keep-audio", action="store_true", help="copy the sound, too (voices identify people)")
     anonymise.set_defaults(command=_anonymise)
 
+    fetch = commands.add_parser("fetch-model", help="download an optional detector's model file, checked by its hash")
+    fetch.add_argument("detector", metavar="NAME", help="yunet or centerface")
+    fetch.add_argument("--from", dest="url", metavar="URL", help="another place of the same file: https:// or file://")
+    fetch.set_defaults(command=_fetch_model)
+
     version = commands.add_parser("version", help="print the versions of faceanond and of what it runs on")
     version.set_defaults(command=_version)
     return parser
@@ -157,6 +162,12 @@ def _anonymise(arguments: argparse.Namespace) -> int:
     return run_file_job(
         arguments.input, arguments.output, config, report=arguments.report, keep_audio=arguments.keep_audio
     )
+
+
+def _fetch_model(arguments: argparse.Namespace) -> int:
+    from faceanond.daemon.fetch_model import fetch_model
+
+    return fetch_model(arguments.detector, arguments.url)
 
 
 def _version(arguments: argparse.Namespace) -> int:

@@ -33,7 +33,7 @@ ONLY = {
     "aioice": ("publish/webrtc",),
     "onnxruntime": ("detect/session",),
     "prometheus_client": ("observe/metrics",),
-    "onnx": ("detect/graphs",),
+    "onnx": ("detect/graphs", "detect/onnx_file"),
     "joblib": ("detect/weights",),
 }
 

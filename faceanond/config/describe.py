@@ -11,7 +11,7 @@ import annotated_types
 from pydantic import BaseModel, BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 
-from faceanond.config import types
+from faceanond.config import detectors, types
 from faceanond.config.lines import Path, ascii_quoted
 from faceanond.config.model import Config
 
@@ -99,6 +99,9 @@ _TYPES: Mapping[object, str] = {
     types.Address: '"HOST:PORT", such as "127.0.0.1:8080"',
     types.PortRange: '"FIRST-LAST", such as "40000-40100", or "0" for any',
     types.Thresholds: "three numbers from 0 to 1",
+    detectors.DetectorNames: detectors.NAMES,
+    detectors.ModelPaths: detectors.PATHS,
+    detectors.ModelHashes: detectors.HASHES,
     types.SourceUrl: f"a URL: {', '.join(f'{scheme}:' for scheme in types.SCHEMES)}, or the number of a V4L2 device",
     types.Origin: '"SCHEME://HOST[:PORT]"',
     types.ExternalAddress: "an IP address or a host name",
@@ -143,6 +146,8 @@ def shown(value: object, what: Slot) -> str:
         text = f'"[{value[0]}]:{value[1]}"' if ":" in value[0] else f'"{value[0]}:{value[1]}"'
     elif isinstance(value, tuple) and kind is types.PortRange:
         text = f'"{value[0]}-{value[1]}"' if value[0] else '"0"'
+    elif isinstance(value, tuple) and kind is detectors.DetectorNames and len(value) == 1:
+        text = ascii_quoted(value[0])
     elif isinstance(value, (tuple, list)):
         text = "[" + ", ".join(shown(item, Slot(None)) for item in value) + "]"
     return text

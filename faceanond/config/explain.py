@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from faceanond.config.describe import Slot, names, shown, slot, words
+from faceanond.config.detectors import ExactError
 from faceanond.config.lines import Path, ascii_quoted, dotted
 from faceanond.config.model import PROCESS_KEYS, Camera, Config
 
@@ -42,7 +43,8 @@ def _refusal(error: Mapping[str, Any], path: Path, declared: Slot | None, found:
         case "missing":
             message = f"missing; {expected}"
         case "value_error":
-            message = str(error["ctx"]["error"]) + ("" if isinstance(found, str) else f", got {kind_of(found)}")
+            exact = isinstance(found, str) or isinstance(error["ctx"]["error"], ExactError)
+            message = str(error["ctx"]["error"]) + ("" if exact else f", got {kind_of(found)}")
         case "too_short":
             least, actual = error["ctx"]["min_length"], error["ctx"]["actual_length"]
             what = f"a zone needs at least {least} points" if "zones" in path else f"{expected}, at least {least}"

@@ -163,7 +163,9 @@ class _Loader:
                 self._report(self._places.of((key,)), (key,), unknown_key((key,)))
         fleet = {key: self._table(model, data.get(key, {}), (key,)) for key, model in _TABLES.items()}
         cameras = self._cameras(data)
-        http, rtsp, webrtc = fleet["http"], fleet["rtsp"], fleet["webrtc"]
+        detector, http, rtsp, webrtc = fleet["detector"], fleet["http"], fleet["rtsp"], fleet["webrtc"]
+        if isinstance(detector, Detector):
+            self._check(rules.model_files(detector))
         if isinstance(http, Http) and isinstance(rtsp, Rtsp):
             self._check(rules.listeners(http, rtsp))
         if isinstance(webrtc, WebRtc):

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, Strict
 
+from faceanond.config.detectors import DetectorNames, ModelHashes, ModelPaths
 from faceanond.config.types import (
     Address,
     Bitrate,
@@ -77,7 +78,17 @@ class DetectOptions(Table):
 class Detector(DetectOptions):
     """[detector]: the options above are the fleet's defaults, the rest is for the whole process."""
 
-    name: Literal["mtcnn"] = Field(default="mtcnn", description="the network")
+    name: DetectorNames = Field(
+        default=("mtcnn",),
+        description="the network; with several, a face counts that any of them finds, and their costs add up",
+    )
+    model: ModelPaths = Field(
+        default="",
+        description="the ONNX file of yunet or centerface; when empty, where `faceanond fetch-model` puts it",
+    )
+    model_sha256: ModelHashes = Field(
+        default="", description="the hash of a model file other than the official one, which is refused without it"
+    )
     device: Literal["auto", "cpu", "cuda", "tensorrt"] = Field(
         default="auto",
         description="what the network runs on; a device that is named and missing is an error, never a fallback",

@@ -5,10 +5,27 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
+from faceanond.config.detectors import FILE_DETECTORS
 from faceanond.config.lines import Path
-from faceanond.config.model import Camera, Http, Rtsp, WebRtc
+from faceanond.config.model import Camera, Detector, Http, Rtsp, WebRtc
 
 Finding = tuple[Path, str]
+
+
+def model_files(detector: Detector) -> Iterator[Finding]:
+    """A path or a hash without a detector's name beside it belongs to the only detector that reads a file."""
+    readers = [name for name in detector.name if name in FILE_DETECTORS]
+    for key in ("model", "model_sha256"):
+        value = getattr(detector, key)
+        if not value or not isinstance(value, str) or len(readers) == 1:
+            continue
+        if readers:
+            table = ", ".join(f'{name} = "..."' for name in readers)
+            message = f"{' and '.join(readers)} read a file each; write {key} = {{ {table} }}"
+        else:
+            wanted = " or ".join(f'"{name}"' for name in FILE_DETECTORS)
+            message = f"no detector in name reads a model file; add {wanted} to name, or remove {key}"
+        yield ("detector", key), message
 
 
 def listeners(http: Http, rtsp: Rtsp) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from faceanond.config.check import findings, warnings
+from faceanond.config.detectors import FILE_DETECTORS
 from faceanond.config.load import load
 from faceanond.config.model import Camera, Config
 from faceanond.errors import ExitCode, FaceanondError
@@ -44,6 +45,10 @@ def _unusable(config: Config, cameras: dict[str, Camera]) -> Iterator[str]:
             choose_device(config.detector.device)
         except FaceanondError as error:
             yield f"detector.device: {error}"
+    if any(name in FILE_DETECTORS for name in config.detector.name):
+        from faceanond.detect.factory import unusable_models
+
+        yield from (f"detector.model: {problem}" for problem in unusable_models(config.detector))
     for name, camera in cameras.items():
         if camera.source.scheme == "demo":
             from faceanond.capture.demo import DemoOptions

@@ -6,71 +6,60 @@ from pathlib import Path
 
 import structlog
 
+from faceanond.config.detectors import FILE_DETECTORS
 from faceanond.config.model import Detector as DetectorConfig
-from faceanond.detect import native
-from faceanond.detect.boxes import CELL
-from faceanond.detect.cache import Graphs, mtcnn_graphs
-from faceanond.detect.graphs import from_pixels
-from faceanond.detect.mtcnn import Mtcnn
-from faceanond.detect.native import Classifier, Proposer
-from faceanond.detect.networks import ByteNetworks, FloatNetworks, Planar
-from faceanond.detect.picture import CHANNELS
+from faceanond.detect.centerface import CENTERFACE
+from faceanond.detect.model_files import model_path, read_model
+from faceanond.detect.mtcnn_networks import open_mtcnn
+from faceanond.detect.onnx_file import adapted
 from faceanond.detect.protocol import Detector
-from faceanond.detect.quantise import quantised, ranges
-from faceanond.detect.session import BatchedNetwork, Device, Network, choose_device
-from faceanond.detect.weights import load_weights
+from faceanond.detect.session import Device, Network, choose_device
+from faceanond.detect.single_shot import SingleShot, prove
+from faceanond.detect.union import UnionDetector
+from faceanond.detect.yunet import YUNET
+from faceanond.errors import UnavailableError
 
 log = structlog.get_logger(__name__)
 
-_GPU_SHEET = 320
-"""Side of the sheets that hold the pyramids' levels on a GPU, in pixels: most levels of a 720p picture fit whole."""
+_FAMILIES = {family.name: family for family in (YUNET, CENTERFACE)}
 
 
 def open_detector(settings: DetectorConfig, *, cache: Path | None = None) -> Detector:
     """Opens the networks on the configured device; blocks for a moment. `cache` replaces the user's cache folder.
 
-    Raises UnavailableError when the device or the weights are missing. The caller closes the detector.
+    Raises UnavailableError when the device, the weights or a model file are missing or not what they should be. The
+    caller closes the detector.
     """
     device = choose_device(settings.device, settings.threads)
-    on_cpu = device.provider == "cpu"
-    networks = float_networks(mtcnn_graphs(cache), device)
-    quick = _byte_networks() if on_cpu and settings.quantised else None
-    log.info(
-        "detector opened",
-        detector=Mtcnn.name,
-        provider=device.provider,
-        threads=device.threads,
-        arithmetic="8 bit, then float" if quick is not None else "float",
-    )
-    return Mtcnn(networks, device.provider, quick=quick, threads=device.threads, sheet=None if on_cpu else _GPU_SHEET)
+    members = [
+        open_mtcnn(settings, device, cache) if name == "mtcnn" else open_single_shot(settings, name, device)
+        for name in settings.name
+    ]
+    detector = members[0] if len(members) == 1 else UnionDetector(members)
+    log.info("detector opened", detector=detector.name, provider=device.provider, threads=device.threads)
+    return detector
 
 
-def float_networks(graphs: Graphs, device: Device) -> FloatNetworks:
-    """The cascade in float32. Raises UnavailableError when it cannot be opened on that very device."""
-    if device.provider == "cpu":
-        # As many pictures at once as the second-level cache holds.
-        return FloatNetworks(
-            pnet=Planar(Network("P-Net", graphs.pnet, device), most=128, side=CELL),
-            rnet=Planar(Network("R-Net", graphs.rnet, device), most=16, side=24),
-            onet=Planar(Network("O-Net", graphs.onet, device), most=4, side=48),
-        )
-
-    def network(name: str, model: bytes, side: int, sizes: tuple[int, ...]) -> BatchedNetwork:
-        return BatchedNetwork(name, from_pixels(model), device, (side, side, CHANNELS), sizes)
-
-    return FloatNetworks(
-        pnet=network("P-Net", graphs.pnet, _GPU_SHEET, (1, 2, 4, 8, 16, 32)),
-        rnet=network("R-Net", graphs.rnet, 24, (16, 64, 256)),
-        onet=network("O-Net", graphs.onet, 48, (4, 16, 64)),
-    )
+def open_single_shot(settings: DetectorConfig, name: str, device: Device) -> Detector:
+    """Opens a detector that is read from a file. Raises UnavailableError, naming the file, when that cannot be used."""
+    family = _FAMILIES[name]
+    where = f"the model file {model_path(settings, name)} of {name}"
+    content = adapted(read_model(settings, name), family.signature, where)
+    try:
+        network = Network(name, content, device)
+    except UnavailableError as error:
+        raise UnavailableError(f"{where} cannot be used: {error}") from error
+    prove(family, network, where)
+    return SingleShot(family, network, device.provider)
 
 
-def _byte_networks() -> ByteNetworks | None:
-    """The 8-bit copies, where the compiled kernels run."""
-    reason = native.missing()
-    if reason is not None:
-        log.info("detecting without the compiled kernels, several times slower", reason=reason)
-        return None
-    weights, measured = load_weights(), ranges()
-    pnet, rnet, onet = (quantised(weights, name, measured[name]) for name in ("pnet", "rnet", "onet"))
-    return ByteNetworks(Proposer(pnet), Classifier(rnet, 24), Classifier(onet, 48))
+def unusable_models(settings: DetectorConfig) -> list[str]:
+    """What is wrong with the model files that the settings need, opened on the CPU; empty when nothing is."""
+    problems: list[str] = []
+    for name in settings.name:
+        if name in FILE_DETECTORS:
+            try:
+                open_single_shot(settings, name, Device("cpu", 1)).close()
+            except UnavailableError as error:
+                problems.append(str(error))
+    return problems

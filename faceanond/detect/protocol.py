@@ -36,7 +36,7 @@ class Detector(Protocol):
 
     @property
     def name(self) -> str:
-        """The network: "mtcnn"."""
+        """The network, or several of them: "mtcnn", "mtcnn+yunet"."""
         ...
 
     @property
@@ -56,7 +56,7 @@ class Detector(Protocol):
         ...
 
     def stage_seconds(self) -> Mapping[str, HistogramSnapshot]:
-        """Time by stage (pnet, rnet, onet, total). May be called from another thread."""
+        """Time by stage: "total", and what else a detector tells apart. May be called from another thread."""
         ...
 
     def close(self) -> None:

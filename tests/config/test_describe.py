@@ -11,7 +11,7 @@ from faceanond.config.model import Config, DetectOptions
     ("path", "expected"),
     [
         (("detector", "min_size"), "a whole number from 12 to 4096"),
-        (("detector", "name"), '"mtcnn"'),
+        (("detector", "name"), 'one of "mtcnn", "yunet", "centerface", or a list of them'),
         (("detector", "timeout"), 'a duration such as "200ms", "10s" or "5m", more than 0s and at most 60s'),
         (("encode", "bitrate"), 'bits per second, such as 500000, "500k" or "2M", from 50k to 100M'),
         (("anonymise", "margin"), "a number from 0 to 2"),
@@ -57,12 +57,20 @@ def test_only_passwords_are_secret() -> None:
         (("webrtc", "udp_ports"), '"0"'),
         (("anonymise", "legend"), '["fps"]'),
         (("rtsp", "enabled"), "true"),
+        (("detector", "name"), '"mtcnn"'),
+        (("detector", "model"), '""'),
     ],
 )
 def test_a_default_is_shown_as_the_file_writes_it(path: tuple[str, str], text: str) -> None:
     declared = slot(path)
     assert declared is not None
     assert shown(getattr(getattr(Config(), path[0]), path[1]), declared) == text
+
+
+def test_several_detectors_are_shown_as_a_list() -> None:
+    declared = slot(("detector", "name"))
+    assert declared is not None
+    assert shown(("mtcnn", "yunet"), declared) == '["mtcnn", "yunet"]'
 
 
 def test_an_ipv6_address_and_a_range_are_shown_as_the_file_writes_them() -> None:
