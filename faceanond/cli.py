@@ -9,9 +9,13 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from faceanond import __version__
 from faceanond.errors import ConfigError, ExitCode, FaceanondError, UsageError
+
+if TYPE_CHECKING:
+    from faceanond.config.model import Config
 
 DEFAULT_FILES = (Path("config.toml"), Path("/etc/faceanond/config.toml"))
 """Where `run` and `check` look when no file is named, in this order."""
@@ -66,6 +70,14 @@ def _parser() -> argparse.ArgumentParser:
     anonymise.add_argument("--report", type=Path, metavar="FILE.jsonl", help="write one line per frame")
     anonymise.add_argument("--keep-audio", action="store_true", help="copy the sound, too (voices identify people)")
     anonymise.set_defaults(command=_anonymise)
+
+    bench = commands.add_parser("bench", help="measure each stage, and how many cameras this machine carries")
+    bench.add_argument("--size", default="1280x720", metavar="WxH", help="the cameras' size (default 1280x720)")
+    bench.add_argument("--fps", type=float, default=25.0, metavar="N", help="the cameras' rate (default 25)")
+    bench.add_argument("--seconds", type=_seconds, default=10.0, metavar="S", help="how long to measure (default 10)")
+    bench.add_argument("--json", action="store_true", help="print one JSON object")
+    _config_options(bench)
+    bench.set_defaults(command=_bench)
 
     version = commands.add_parser("version", help="print the versions of faceanond and of what it runs on")
     version.set_defaults(command=_version)
@@ -122,6 +134,15 @@ def _find_config(given: Path | None) -> Path:
     )
 
 
+def _config_or_defaults(arguments: argparse.Namespace) -> Config:
+    """For commands that need no cameras: the file that was named, else the defaults."""
+    from faceanond.config.load import load, parse
+
+    if arguments.config is not None:
+        return load(arguments.config, arguments.overrides)
+    return parse("", "defaults", arguments.overrides)
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from faceanond.config.check import warnings
     from faceanond.config.load import load
@@ -147,15 +168,20 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _anonymise(arguments: argparse.Namespace) -> int:
-    from faceanond.config.load import load, parse
     from faceanond.daemon.file_job import run_file_job
 
-    if arguments.config is not None:
-        config = load(arguments.config, arguments.overrides)
-    else:
-        config = parse("", "defaults", arguments.overrides)
+    config = _config_or_defaults(arguments)
     return run_file_job(
         arguments.input, arguments.output, config, report=arguments.report, keep_audio=arguments.keep_audio
+    )
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from faceanond.daemon.bench.run import run_bench
+
+    config = _config_or_defaults(arguments)
+    return run_bench(
+        config, size=arguments.size, fps=arguments.fps, seconds=arguments.seconds, json_output=arguments.json
     )
 
 

@@ -25,7 +25,8 @@ NOISE = 1.5
 do where nothing moves, and costs it a third less than a camera's pictures of the same bit rate."""
 NOISE_FIELDS = 4
 NOISE_SIDE = 256
-"""Different fields of noise, used in turn and side by side: fresh noise for each would take longer than all the rest."""
+"""Different fields of noise, used in turn and side by side: fresh noise for each picture would take longer than all
+the rest."""
 KEYFRAME_SECONDS = 2
 LEAST = 8
 """Frames that are written however long they take."""
