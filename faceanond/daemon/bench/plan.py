@@ -56,7 +56,7 @@ def make_plan(size: str, *, fps: float, seconds: float) -> Plan:
 def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text)
     if match is None:
-        raise UsageError(f'--size "{text[:40]}": expected WIDTHxHEIGHT in pixels, such as 1280x720')
+        raise UsageError(f"--size {text[:40]!r}: expected WIDTHxHEIGHT in pixels, such as 1280x720")
     width, height = int(match[1]), int(match[2])
     if width < SMALLEST[0] or height < SMALLEST[1]:
         raise UsageError(f"--size {width}x{height}: expected at least {SMALLEST[0]}x{SMALLEST[1]}")

@@ -122,7 +122,7 @@ def _heading(result: Result) -> Iterator[str]:
     plan, machine = result.plan, result.machine
     yield f"faceanond bench: {plan.width}x{plan.height} at {plan.fps:g} fps"
     yield ""
-    yield from _labelled("machine", f"{machine.cpu}, {machine.cores:.3g} of {machine.online} cores usable")
+    yield from _labelled("machine", f"{machine.cpu}, {round(machine.cores, 2):g} of {machine.online} cores usable")
     yield from _labelled("detector", f"{result.detector} on {result.provider}, {_busy(result.stages['detect'])}")
     yield from _labelled("versions", ", ".join(f"{name} {result.versions[name]}" for name in SHOWN_VERSIONS))
     yield from _labelled("scene", f"{result.faces:.1f} faces in a picture, {result.found:.1f} of them found")
@@ -187,17 +187,18 @@ def _detector(result: Result) -> Iterator[str]:
 
 
 _LIMITS = {
-    "processor": "the processor: {work:.1f} ms a frame on {cores:.3g} cores",
-    "detector": "the detector, which serves all cameras one batch after the other",
-    "together": "all together, where the threads wait for each other",
+    "processor": "the processor: {work:.1f} ms a frame on {cores}",
+    "detector": "the detector, one batch at a time for all cameras",
+    "together": "all together, where threads wait for each other",
 }
 
 
 def _capacity(result: Result) -> Iterator[str]:
     plan, carried = result.plan, result.capacity
     yield f"Frames a second of {plan.width}x{plan.height}, all cameras together, at most:"
+    cores = _counted(result.machine.cores, "core")
     for name, limit in carried.limits.items():
-        what = _LIMITS[name].format(cores=result.machine.cores, work=carried.work)
+        what = _LIMITS[name].format(cores=cores, work=carried.work)
         mark = "  <- the limit" if name == carried.limit else ""
         yield f"  {limit:7.1f}  {what}{mark}"
     yield from _checked(result)
@@ -208,22 +209,28 @@ def _capacity(result: Result) -> Iterator[str]:
             WIDTH,
         )
     yield ""
-    count = f"{carried.cameras} camera" + ("" if carried.cameras == 1 else "s")
-    yield (
-        f"This machine carries {count} of {plan.width}x{plan.height} at {plan.fps:g} fps, "
-        f"with {100 * (1 - PLANNED):.0f} % in reserve."
+    yield from textwrap.wrap(
+        f"This machine carries {_counted(carried.cameras, 'camera')} of {plan.width}x{plan.height} at "
+        f"{plan.fps:g} fps, with {100 * (1 - PLANNED):.0f} % in reserve "
+        f"({carried.frames_per_second / plan.fps:.1f} with none).",
+        WIDTH,
     )
     if not carried.cameras:
-        yield f"One such camera would have to send {PLANNED * carried.frames_per_second:.1f} fps at most."
+        yield f"One such camera may send {PLANNED * carried.frames_per_second:.1f} fps at most."
     yield "Viewers come on top: about 1 % of a core for each."
+
+
+def _counted(number: float, thing: str) -> str:
+    return f"{round(number, 2):g} {thing}" + ("" if number == 1 else "s")
 
 
 def _checked(result: Result) -> list[str]:
     together, overhead = result.together, result.capacity.overhead
     rate = together.looked / together.cameras / together.seconds
+    each = "" if together.cameras == 1 else " of each"
     text = (
-        f"Checked with {together.cameras} of them for {together.seconds:.0f} s: {rate:.1f} of {result.plan.fps:g} fps "
-        f"came out{'' if together.cameras == 1 else ' of each'}, in batches of {together.batch:.1f}"
+        f"Checked with {_counted(together.cameras, 'camera')} for {together.seconds:.0f} s: "
+        f"{rate:.1f} of {result.plan.fps:g} fps came out{each}, in batches of {together.batch:.1f}"
     )
     if together.concealed:
         text += f", {together.concealed} frames concealed because the detector was late"
