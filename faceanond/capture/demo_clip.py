@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -93,12 +94,11 @@ class _Noise:
         times = (-(-options.height // NOISE_SIDE), -(-options.width // NOISE_SIDE))
         tiles = np.rint(chance.normal(0, NOISE, (NOISE_FIELDS, NOISE_SIDE, NOISE_SIDE))).astype(np.int16)
         self._fields: list[NDArray[np.int16]] = [
-            np.tile(tile, times)[: options.height, : options.width] for tile in tiles
+            np.ascontiguousarray(np.tile(tile, times)[: options.height, : options.width]) for tile in tiles
         ]
 
     def over(self, luma: Plane, index: int) -> Plane:
-        noisy = luma + self._fields[index % NOISE_FIELDS]
-        return np.clip(noisy, 16, 235, out=noisy).astype(np.uint8)
+        return np.asarray(cv2.add(luma, self._fields[index % NOISE_FIELDS], dtype=cv2.CV_8U), np.uint8)
 
 
 def _noisy(frame: RawFrame, noise: _Noise, index: int, options: DemoOptions) -> VideoFrame:

@@ -142,6 +142,11 @@ def _value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _wrapped(text: str) -> list[str]:
+    """Lines, none of which begins with a percent sign."""
+    return [line.replace("\0", " ") for line in textwrap.wrap(text.replace(" %", "\0%"), WIDTH)]
+
+
 def _labelled(label: str, text: str) -> list[str]:
     return textwrap.wrap(
         text,
@@ -203,17 +208,15 @@ def _capacity(result: Result) -> Iterator[str]:
         yield f"  {limit:7.1f}  {what}{mark}"
     yield from _checked(result)
     if result.others >= DISTURBED:
-        yield from textwrap.wrap(
+        yield from _wrapped(
             f"Other programs took {100 * result.others:.0f} % of the cores meanwhile, so these numbers are too bad. "
-            "Measure again when the machine has nothing else to do.",
-            WIDTH,
+            "Measure again when the machine has nothing else to do."
         )
     yield ""
-    yield from textwrap.wrap(
+    yield from _wrapped(
         f"This machine carries {_counted(carried.cameras, 'camera')} of {plan.width}x{plan.height} at "
         f"{plan.fps:g} fps, with {100 * (1 - PLANNED):.0f} % in reserve "
-        f"({carried.frames_per_second / plan.fps:.1f} with none).",
-        WIDTH,
+        f"({carried.frames_per_second / plan.fps:.1f} with none)."
     )
     if not carried.cameras:
         yield f"One such camera may send {PLANNED * carried.frames_per_second:.1f} fps at most."
@@ -237,4 +240,4 @@ def _checked(result: Result) -> list[str]:
     if overhead is not None:
         more = 100 * (overhead - 1)
         text += f", for {abs(more):.0f} % {'more' if more >= 0 else 'less'} CPU than the stages alone take"
-    return textwrap.wrap(text + ".", WIDTH)
+    return _wrapped(text + ".")

@@ -58,10 +58,10 @@ def test_fewer_large_pictures_are_held_than_small_ones() -> None:
     assert make_plan("8192x4320", fps=25, seconds=10).held == LEAST_HELD
 
 
-def test_the_shares_of_the_time_make_one_whole() -> None:
+def test_the_shares_of_the_time_leave_some_for_the_start() -> None:
     shares = [value for name, value in vars(module).items() if name.endswith("_SHARE")]
     assert len(shares) == 5
-    assert sum(shares) == pytest.approx(1)
+    assert 0.7 <= sum(shares) < 0.9
 
 
 @pytest.mark.parametrize(

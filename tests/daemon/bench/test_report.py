@@ -50,6 +50,7 @@ def test_no_line_is_wider_than_a_terminal() -> None:
     lines = as_text(result()) + as_text(result(cores=0.25, others=0.5)) + as_text(result(together=slow, cores=64))
     assert max(map(len, lines)) <= 80
     assert all(line == line.rstrip() for line in lines)
+    assert not any(line.startswith("%") or "\0" in line for line in lines)
 
 
 def test_every_stage_has_its_row_and_the_shares_make_one_whole() -> None:
