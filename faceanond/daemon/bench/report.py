@@ -77,8 +77,9 @@ def as_json(result: Result) -> dict[str, object]:
         "together": {
             "cameras": together.cameras,
             "seconds": round(together.seconds, 2),
-            "fps": round(together.looked / together.cameras / together.seconds, 2),
-            "kept_up": round(together.share(plan.fps), 3),
+            "fps_sent": round(together.rate, 2),
+            "fps": round(together.came_out / together.cameras, 2),
+            "kept_up": round(together.share, 3),
             "concealed": together.concealed,
             "batch": round(together.batch, 2),
             "cpu_ms": round(1000 * together.cpu_seconds / together.looked, 3) if together.looked else None,
@@ -229,11 +230,10 @@ def _counted(number: float, thing: str) -> str:
 
 def _checked(result: Result) -> list[str]:
     together, overhead = result.together, result.capacity.overhead
-    rate = together.looked / together.cameras / together.seconds
-    each = "" if together.cameras == 1 else " of each"
+    which = _counted(together.cameras, "camera") + ("" if together.cameras == 1 else " together")
     text = (
-        f"Checked with {_counted(together.cameras, 'camera')} for {together.seconds:.0f} s: "
-        f"{rate:.1f} of {result.plan.fps:g} fps came out{each}, in batches of {together.batch:.1f}"
+        f"Checked with {which} that sent {together.asked:.1f} frames a second for {together.seconds:.0f} s: "
+        f"{together.came_out:.1f} came out, in batches of {together.batch:.1f}"
     )
     if together.concealed:
         text += f", {together.concealed} frames concealed because the detector was late"

@@ -16,7 +16,7 @@ from faceanond.config.model import Camera, Config
 from faceanond.config.secrets import secret_values
 from faceanond.config.types import Source as SourceUrl
 from faceanond.daemon.bench import plan as planned
-from faceanond.daemon.bench.figures import Together, capacity
+from faceanond.daemon.bench.figures import Together, capacity, full_load
 from faceanond.daemon.bench.machine import Others, this_machine
 from faceanond.daemon.bench.plan import Plan, make_plan
 from faceanond.daemon.bench.report import Result, as_json, as_text
@@ -40,6 +40,8 @@ def run_bench(config: Config, *, size: str, fps: float, seconds: float, json_out
     Raises UsageError for a camera that cannot be, UnavailableError when the detector's device is missing.
     """
     plan = make_plan(size, fps=fps, seconds=seconds)
+    # The question is what a frame costs that goes through all stages: none is left out.
+    config = config.model_copy(update={"encode": config.encode.model_copy(update={"max_fps": 0.0})})
     if not is_searched((plan.width, plan.height), config.detector.min_size):
         raise UsageError(
             f"--size {size}: no face of detector.min_size = {config.detector.min_size} pixels fits into such a "
@@ -82,7 +84,7 @@ def _measure(config: Config, plan: Plan) -> Result:
         frames.clear()
         stages = {"decode": decode, **measured.stages}
         expected = capacity(stages, batches, None, cores=machine.cores, fps=plan.fps)
-        together = _together(config, detector, camera, plan, expected.cameras)
+        together = _together(config, detector, camera, plan, expected.frames_per_second)
         taken = others.share()
         return Result(
             machine=machine,
@@ -104,13 +106,16 @@ def _measure(config: Config, plan: Plan) -> Result:
         )
 
 
-def _together(config: Config, detector: Detector, camera: Camera, plan: Plan, cameras: int) -> Together:
-    """As many cameras as the stages alone promise, or one."""
+def _together(config: Config, detector: Detector, camera: Camera, plan: Plan, frames_per_second: float) -> Together:
+    """Cameras that nearly fill what the stages alone promise."""
+    cameras, rate = full_load(frames_per_second, plan.fps, MOST_CAMERAS)
     running = run_together(
         detector,
         config.detector,
         camera,
-        cameras=max(1, min(cameras, MOST_CAMERAS)),
+        cameras=cameras,
+        rate=rate,
+        speed=rate / plan.fps,
         seconds=plan.seconds * planned.TOGETHER_SHARE,
         clock=SystemClock(),
     )

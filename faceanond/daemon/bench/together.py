@@ -1,6 +1,7 @@
 """Runs whole cameras through the daemon's own pipelines, to see what joining the stages costs and whether they hold.
 
-Everything is as in `faceanond run`, except that nobody watches: no pages, no viewers, no self-tests.
+Everything is as in `faceanond run`, except that nobody watches (no pages, no viewers, no self-tests), and that the
+cameras send at a pace that fills the machine.
 """
 
 from __future__ import annotations
@@ -10,6 +11,10 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from faceanond.capture.options import target
+from faceanond.capture.pacing import Pacer, Wait
+from faceanond.capture.pyav_source import PyAvSource
+from faceanond.capture.source import Source
 from faceanond.clock import Clock
 from faceanond.config.model import Camera
 from faceanond.config.model import Detector as DetectorConfig
@@ -42,10 +47,35 @@ class _Counts:
     in_batches: float
 
 
+class PlayedAt(Pacer):
+    """Lets a recording run faster or slower: `speed` 2 is twice its own pace."""
+
+    def __init__(self, clock: Clock, *, speed: float, longest: float, wait: Wait | None = None) -> None:
+        super().__init__(clock, longest=longest, wait=wait)
+        self._speed = speed
+
+    def until(self, time: float, *, ahead: float = 0.0) -> bool:
+        return super().until(time / self._speed, ahead=ahead)
+
+
 async def run_together(
-    detector: Detector, settings: DetectorConfig, camera: Camera, *, cameras: int, seconds: float, clock: Clock
+    detector: Detector,
+    settings: DetectorConfig,
+    camera: Camera,
+    *,
+    cameras: int,
+    rate: float,
+    speed: float,
+    seconds: float,
+    clock: Clock,
 ) -> Together:
-    """So many cameras like this one for so long, after they have begun. Raises what the daemon would end for."""
+    """So many cameras that show this file, for so long after they have begun, each with `rate` frames a second, which
+    is `speed` times the file's own. Raises what the daemon would end for."""
+
+    def source(name: str, camera: Camera, generation: int) -> Source:
+        pacer = PlayedAt(clock, speed=speed, longest=camera.timeout / 2)
+        return PyAvSource(name, target(camera), generation=generation, clock=clock, timeout=camera.timeout, pacer=pacer)
+
     batcher = Batcher(detector, max_batch=settings.max_batch, timeout=settings.timeout, clock=clock)
     pipelines = {
         name: CameraPipeline(name, camera, detector=batcher, clock=clock)
@@ -54,7 +84,7 @@ async def run_together(
     try:
         async with asyncio.TaskGroup() as tasks:
             inference = tasks.create_task(batcher.run(), name="inference")
-            running = tasks.create_task(Supervisor(pipelines, clock=clock).run(), name="cameras")
+            running = tasks.create_task(Supervisor(pipelines, clock=clock, make=source).run(), name="cameras")
             await _begun(pipelines.values(), clock)
             await clock.sleep(SETTLE)
             before = _count(pipelines.values(), batcher, clock)
@@ -66,7 +96,7 @@ async def run_together(
     finally:
         for pipeline in pipelines.values():
             await pipeline.close()
-    return _between(before, after, cameras)
+    return _between(before, after, cameras, rate)
 
 
 async def _begun(pipelines: Collection[CameraPipeline], clock: Clock) -> None:
@@ -94,10 +124,11 @@ def _count(pipelines: Collection[CameraPipeline], batcher: Batcher, clock: Clock
     )
 
 
-def _between(before: _Counts, after: _Counts, cameras: int) -> Together:
+def _between(before: _Counts, after: _Counts, cameras: int, rate: float) -> Together:
     batches = after.batches - before.batches
     return Together(
         cameras=cameras,
+        rate=rate,
         seconds=after.time - before.time,
         captured=after.captured - before.captured,
         looked=after.looked - before.looked,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -13,6 +14,7 @@ from faceanond.daemon.bench.figures import (
     Times,
     Together,
     capacity,
+    full_load,
     likely_batch,
     mean_between,
     overhead_of,
@@ -40,7 +42,7 @@ def together(
     captured = round(cameras * fps * 10)
     looked = round(share * captured)
     cpu = overhead * (captured * 2 + (looked + concealed) * 26) / 1000
-    return Together(cameras, 10.0, captured, looked, concealed, cpu, 1.0)
+    return Together(cameras, fps, 10.0, captured, looked, concealed, cpu, 1.0)
 
 
 def test_a_spread_has_mean_median_and_95th_percentile() -> None:
@@ -108,7 +110,7 @@ def test_cameras_that_fell_behind_though_the_parts_are_fast_enough_are_a_limit_o
 
 
 def test_a_few_late_frames_are_no_limit() -> None:
-    assert "together" not in capacity(STAGES, SINGLE, together(cameras=1, share=0.96), cores=8, fps=25).limits
+    assert "together" not in capacity(STAGES, SINGLE, together(cameras=1, share=0.92), cores=8, fps=25).limits
 
 
 def test_cameras_that_were_too_many_from_the_start_say_nothing_about_joining() -> None:
@@ -157,6 +159,22 @@ def test_a_clip_is_played_there_and_back_without_a_jump(count: int) -> None:
     assert len(order) == max(1, 2 * count - 2)
 
 
-@pytest.mark.parametrize("looked", [0, 5])
-def test_the_share_that_came_out_is_never_more_than_all(looked: int) -> None:
-    assert Together(1, 1.0, 5, looked, 0, 0.1, 1.0).share(4) == (1.0 if looked else 0.0)
+@pytest.mark.parametrize(("looked", "share"), [(0, 0.0), (2, 0.5), (4, 1.0), (5, 1.0)])
+def test_the_share_that_came_out_is_never_more_than_all(looked: int, share: float) -> None:
+    assert Together(1, 4, 1.0, 5, looked, 0, 0.1, 1.0).share == share
+
+
+@pytest.mark.parametrize(
+    ("frames_per_second", "fps", "cameras", "rate"),
+    [(100, 25, 4, 22.5), (30, 25, 2, 13.5), (20, 25, 1, 18), (3, 25, 1, 2.7), (1000, 25, 36, 25), (9000, 25, 64, 25)],
+)
+def test_the_common_run_fills_the_machine_to_nine_tenths_with_cameras_that_are_not_too_fast(
+    frames_per_second: float, fps: float, cameras: int, rate: float
+) -> None:
+    assert full_load(frames_per_second, fps, most=64) == (cameras, pytest.approx(rate))
+
+
+def test_a_run_at_full_load_that_falls_behind_is_a_limit_also_by_the_rounding_of_numbers() -> None:
+    cameras, rate = full_load(50, 25, most=64)
+    run = replace(together(cameras=cameras, fps=rate, share=0.8), cpu_seconds=0.0)
+    assert capacity(STAGES, SINGLE, replace(run, concealed=1000), cores=8, fps=25).limit == "together"

@@ -18,7 +18,7 @@ STAGES = {
     for name, cpu in (("decode", 2.0), ("detect", 20.0), ("seal", 1.0), ("encode", 5.0))
 }
 BATCHES = [BatchCost(1, 20, 21), BatchCost(8, 19, 20)]
-TOGETHER = Together(2, 3.0, 150, 150, 0, 4.62, 1.4)
+TOGETHER = Together(2, 25, 3.0, 150, 150, 0, 4.62, 1.4)
 
 
 def result(*, cores: float = 2, others: float = 0.01, together: Together = TOGETHER, fps: float = 25) -> Result:
@@ -46,7 +46,7 @@ def text(of: Result) -> str:
 
 
 def test_no_line_is_wider_than_a_terminal() -> None:
-    slow = Together(1, 3.0, 75, 30, 45, 2.0, 1.0)
+    slow = Together(1, 25, 3.0, 75, 30, 45, 2.0, 1.0)
     lines = as_text(result()) + as_text(result(cores=0.25, others=0.5)) + as_text(result(together=slow, cores=64))
     assert max(map(len, lines)) <= 80
     assert all(line == line.rstrip() for line in lines)
@@ -76,7 +76,10 @@ def test_the_answer_names_the_cameras_and_the_limit() -> None:
     assert "This machine carries 1 camera of 1280x720 at 25 fps, with 20 % in reserve (1.9 with none)." in found
     assert "47.6 the detector, one batch at a time for all cameras <- the limit" in found
     assert "64.9 the processor: 30.8 ms a frame on 2 cores" in found
-    assert "Checked with 2 cameras for 3 s: 25.0 of 25 fps came out of each, in batches of 1.4, for 10 % more" in found
+    assert (
+        "Checked with 2 cameras together that sent 50.0 frames a second for 3 s: 50.0 came out, in batches of 1.4, "
+        "for 10 % more CPU than the stages alone take." in found
+    )
     assert "Other programs" not in found
 
 
@@ -95,7 +98,7 @@ def test_cheaper_together_than_alone_is_said_so() -> None:
 
 
 def test_concealed_frames_are_told() -> None:
-    slow = Together(1, 3.0, 75, 10, 20, 2.0, 1.0)
+    slow = Together(1, 25, 3.0, 75, 10, 20, 2.0, 1.0)
     found = text(result(cores=1, together=slow))
     assert "20 frames concealed because the detector was late" in found
     assert "CPU than the stages alone" not in found, "nobody knows what was done for those"
@@ -106,8 +109,8 @@ def test_a_disturbed_measurement_says_so() -> None:
 
 
 def test_a_run_without_a_single_picture_still_has_a_report() -> None:
-    nothing = Together(1, 3.0, 0, 0, 0, 0.1, 0.0)
-    assert "0.0 of 25 fps came out" in text(result(together=nothing))
+    nothing = Together(1, 25, 3.0, 0, 0, 0, 0.1, 0.0)
+    assert "sent 25.0 frames a second for 3 s: 0.0 came out" in text(result(together=nothing))
     assert as_json(result(together=nothing))["together"]["cpu_ms"] is None  # type: ignore[index]
 
 
@@ -119,7 +122,7 @@ def test_the_json_has_the_documented_keys() -> None:
         "scene": ["faces", "faces_found"],
         "stages": ["decode", "detect", "encode", "seal"],
         "detector_stages": ["onet", "pnet", "rnet", "total"],
-        "together": ["batch", "cameras", "concealed", "cpu_ms", "fps", "kept_up", "overhead", "seconds"],
+        "together": ["batch", "cameras", "concealed", "cpu_ms", "fps", "fps_sent", "kept_up", "overhead", "seconds"],
         "capacity": ["cameras", "cpu_ms", "frames_per_second", "limit", "limits", "planned_share"],
     }
     assert found["stages"]["decode"] == {

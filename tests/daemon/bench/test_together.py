@@ -14,9 +14,10 @@ from faceanond.config.model import Detector as DetectorConfig
 from faceanond.config.types import Source as SourceUrl
 from faceanond.daemon.bench import together as module
 from faceanond.daemon.bench.figures import Together
-from faceanond.daemon.bench.together import run_together
+from faceanond.daemon.bench.together import PlayedAt, run_together
 from faceanond.errors import DetectionError
 from faceanond.inference.batcher import BROKEN_AFTER
+from tests.capture.test_pacing import SteppedClock
 from tests.daemon.bench.notebook import NotebookDetector
 
 pytestmark = pytest.mark.may_block
@@ -30,13 +31,22 @@ def camera(tmp_path: Path) -> Camera:
 
 
 async def run(detector: NotebookDetector, camera: Camera, cameras: int) -> Together:
-    return await run_together(detector, DetectorConfig(), camera, cameras=cameras, seconds=1.0, clock=SystemClock())
+    return await run_together(
+        detector,
+        DetectorConfig(),
+        camera,
+        cameras=cameras,
+        rate=20.0,
+        speed=1.0,
+        seconds=1.0,
+        clock=SystemClock(),
+    )
 
 
 async def test_the_frames_of_all_cameras_are_counted(camera: Camera) -> None:
     detector = NotebookDetector()
     found = await run(detector, camera, cameras=3)
-    assert found.cameras == 3
+    assert (found.cameras, found.rate) == (3, 20)
     assert found.seconds >= 1.0
     assert found.captured >= found.looked > 0
     assert found.concealed == 0
@@ -45,6 +55,16 @@ async def test_the_frames_of_all_cameras_are_counted(camera: Camera) -> None:
     cameras = {request.frame.id.camera for batch in detector.batches for request in batch}
     assert cameras == {"bench-0", "bench-1", "bench-2"}
     assert not detector.closed, "it belongs to the caller"
+
+
+def test_a_recording_is_played_at_another_pace() -> None:
+    clock = SteppedClock()
+    slow, fast = (PlayedAt(clock, speed=speed, longest=60.0, wait=clock.wait) for speed in (0.5, 4.0))
+    for pacer, passed in ((slow, 4.0), (fast, 0.5)):
+        assert pacer.until(10.0)
+        before = clock.monotonic()
+        assert pacer.until(12.0)
+        assert clock.monotonic() - before == pytest.approx(passed)
 
 
 async def test_the_start_is_not_counted(camera: Camera) -> None:
