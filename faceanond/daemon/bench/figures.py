@@ -74,8 +74,8 @@ class BatchCost:
 class Together:
     """What came of so many whole pipelines that ran for `seconds`. Counts are of all cameras.
 
-    Each camera sent `rate` frames a second. `looked` frames were published with the detector's verdict, `concealed`
-    ones without.
+    Each camera was to send `rate` frames a second. `looked` frames were published with the detector's verdict,
+    `concealed` ones without.
     """
 
     cameras: int
@@ -89,8 +89,13 @@ class Together:
 
     @property
     def asked(self) -> float:
-        """Frames a second that all cameras sent."""
+        """Frames a second that all cameras were to send."""
         return self.cameras * self.rate
+
+    @property
+    def sent(self) -> float:
+        """Frames a second that they really sent."""
+        return self.captured / self.seconds
 
     @property
     def came_out(self) -> float:
@@ -99,7 +104,7 @@ class Together:
 
     @property
     def share(self) -> float:
-        """The part of them that came out, 0 to 1."""
+        """The part of what they were to send that came out, 0 to 1."""
         return min(1.0, self.came_out / self.asked)
 
 

@@ -29,7 +29,7 @@ CPU_BATCH = 8
 
 CLIP_SHARE = 0.15
 """At most: 60 pictures of 1920x1080 take less on a processor of today."""
-DECODE_SHARE, STAGES_SHARE, BATCHES_SHARE, TOGETHER_SHARE = 0.06, 0.27, 0.1, 0.22
+DECODE_SHARE, STAGES_SHARE, BATCHES_SHARE, TOGETHER_SHARE = 0.06, 0.25, 0.08, 0.22
 """What is left is for loading libraries, opening networks and cameras, and warming up."""
 
 

@@ -77,7 +77,7 @@ def as_json(result: Result) -> dict[str, object]:
         "together": {
             "cameras": together.cameras,
             "seconds": round(together.seconds, 2),
-            "fps_sent": round(together.rate, 2),
+            "fps_sent": round(together.sent / together.cameras, 2),
             "fps": round(together.came_out / together.cameras, 2),
             "kept_up": round(together.share, 3),
             "concealed": together.concealed,
@@ -232,7 +232,7 @@ def _checked(result: Result) -> list[str]:
     together, overhead = result.together, result.capacity.overhead
     which = _counted(together.cameras, "camera") + ("" if together.cameras == 1 else " together")
     text = (
-        f"Checked with {which} that sent {together.asked:.1f} frames a second for {together.seconds:.0f} s: "
+        f"Checked with {which} that sent {together.sent:.1f} frames a second for {together.seconds:.0f} s: "
         f"{together.came_out:.1f} came out, in batches of {together.batch:.1f}"
     )
     if together.concealed:

@@ -27,8 +27,8 @@ from faceanond.pipeline.camera import CameraPipeline
 
 STARTS_WITHIN = 10.0
 """Seconds in which every camera has had a picture published, unless the machine is far too slow for them."""
-SETTLE = 0.5
-"""Seconds after the last camera's first picture that are not counted."""
+SETTLE = 1.0
+"""Seconds after the last camera's first picture that are not counted: what piled up while they were opened goes out."""
 LOOK = 0.05
 """Seconds between two looks whether all cameras have begun."""
 LOOKED = (Verdict.CLEAN, Verdict.MASKED, Verdict.COASTED)

@@ -110,7 +110,7 @@ def test_a_disturbed_measurement_says_so() -> None:
 
 def test_a_run_without_a_single_picture_still_has_a_report() -> None:
     nothing = Together(1, 25, 3.0, 0, 0, 0, 0.1, 0.0)
-    assert "sent 25.0 frames a second for 3 s: 0.0 came out" in text(result(together=nothing))
+    assert "sent 0.0 frames a second for 3 s: 0.0 came out" in text(result(together=nothing))
     assert as_json(result(together=nothing))["together"]["cpu_ms"] is None  # type: ignore[index]
 
 

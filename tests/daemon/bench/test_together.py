@@ -48,7 +48,8 @@ async def test_the_frames_of_all_cameras_are_counted(camera: Camera) -> None:
     found = await run(detector, camera, cameras=3)
     assert (found.cameras, found.rate) == (3, 20)
     assert found.seconds >= 1.0
-    assert found.captured >= found.looked > 0
+    assert found.captured > 0
+    assert found.looked > 0
     assert found.concealed == 0
     assert found.cpu_seconds > 0
     assert 1 <= found.batch <= 3
