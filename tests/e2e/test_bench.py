@@ -91,7 +91,7 @@ def test_a_missing_gpu_is_told() -> None:
 def test_ctrl_c_ends_it_without_a_word(after: float) -> None:
     """At whatever it is interrupted: opening, measuring a stage, or running cameras together."""
     with subprocess.Popen(
-        [*COMMAND, "bench", "--size", "320x240", "--seconds", "10"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*COMMAND, "bench", "--size", "320x240", "--seconds", "14"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         time.sleep(after)
         process.send_signal(signal.SIGINT)
