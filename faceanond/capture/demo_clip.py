@@ -11,6 +11,7 @@ from fractions import Fraction
 import av
 import cv2
 import numpy as np
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -35,14 +36,17 @@ LEAST = 8
 
 @dataclass(frozen=True, slots=True)
 class DemoClip:
-    """What was written. `faces` is the mean number of faces to be seen in a picture."""
+    """What was written: so many different pictures, and the mean number of faces to be seen in one."""
 
     frames: int
     faces: float
 
 
-def write_demo_clip(path: str, options: DemoOptions, *, frames: int, within: float, clock: Clock) -> DemoClip:
-    """Writes a Matroska file of so many frames, or as many as can be made `within` so many seconds. Blocks.
+def write_demo_clip(
+    path: str, options: DemoOptions, *, frames: int, within: float, clock: Clock, times: int = 1
+) -> DemoClip:
+    """Writes a Matroska file of so many frames, or as many as can be made `within` so many seconds, and all of them
+    `times` times, which costs next to nothing and spares who plays it opening it anew. Blocks.
 
     High profile without B-frames and with a keyframe every two seconds, as cameras have it. The colours need no tag:
     the demo's are those that a decoder assumes for its size.
@@ -51,27 +55,36 @@ def write_demo_clip(path: str, options: DemoOptions, *, frames: int, within: flo
     scene.open()
     began = clock.monotonic()
     faces = written = 0
+    packets: list[Packet[VideoStream]] = []
     try:
         with av.open(f"file:{path}", "w", format="matroska") as container:
-            stream = container.add_stream("libx264", rate=Fraction(options.fps).limit_denominator(1001))
+            stream = container.add_stream("libx264", rate=_rate(options))
             _set_up(stream, options)
             noise = _Noise(options)
             for index in range(frames):
-                container.mux(stream.encode(_noisy(scene.frame(index), noise, index, options)))
+                packets += stream.encode(_noisy(scene.frame(index), noise, index, options))
                 faces += len(scene.true_boxes(index))
                 written += 1
                 if written >= LEAST and clock.monotonic() - began >= within:
                     break
-            container.mux(stream.encode(None))
+            packets += stream.encode(None)
+            for place in range(times * len(packets)):
+                packet = packets[place % len(packets)]
+                packet.time_base, packet.pts, packet.dts = 1 / _rate(options), place, place
+                container.mux(packet)
     finally:
         scene.close()
     return DemoClip(written, faces / written)
 
 
+def _rate(options: DemoOptions) -> Fraction:
+    return Fraction(options.fps).limit_denominator(1001)
+
+
 def _set_up(stream: VideoStream, options: DemoOptions) -> None:
     context = stream.codec_context
     context.width, context.height, context.pix_fmt = options.width, options.height, "yuv420p"
-    context.time_base = 1 / Fraction(options.fps).limit_denominator(1001)
+    context.time_base = 1 / _rate(options)
     context.bit_rate = bitrate = max(64_000, round(options.width * options.height * options.fps * BITS_PER_PIXEL))
     context.gop_size = max(1, round(options.fps * KEYFRAME_SECONDS))
     # One thread, so that the clip is the same on every machine.
@@ -106,5 +119,5 @@ def _noisy(frame: RawFrame, noise: _Noise, index: int, options: DemoOptions) -> 
     for plane, pixels in zip(picture.planes, (noise.over(frame.y, index), frame.u, frame.v), strict=True):
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
         rows[:, : plane.width] = pixels
-    picture.pts, picture.time_base = index, 1 / Fraction(options.fps).limit_denominator(1001)
+    picture.pts, picture.time_base = index, 1 / _rate(options)
     return picture

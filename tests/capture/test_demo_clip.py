@@ -45,6 +45,17 @@ def test_the_clip_shows_the_scene_with_some_noise(tmp_path: Path) -> None:
     assert clip.faces == np.mean([len(scene.true_boxes(index)) for index in range(9)]) > 0
 
 
+def test_the_same_pictures_follow_each_other_again_and_again(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mkv"
+    assert write_demo_clip(str(path), OPTIONS, frames=9, within=60, clock=SystemClock(), times=3).frames == 9
+    with av.open(str(path)) as container:
+        frames = list(container.decode(video=0))
+    assert [round(frame.time * 10) for frame in frames] == list(range(27))
+    assert [index for index, frame in enumerate(frames) if frame.key_frame] == [0, 9, 18]
+    for index in range(18):
+        assert np.array_equal(frames[index].to_ndarray(), frames[index + 9].to_ndarray())
+
+
 def test_it_ends_early_when_the_time_is_over_but_never_with_next_to_nothing(tmp_path: Path) -> None:
     class SlowClock(FakeClock):
         def monotonic(self) -> float:

@@ -18,7 +18,9 @@ PLANNED = 0.8
 KEPT_UP = 0.9
 """Share of the frames that must come out for the cameras to have been carried: so near the limit a few are lost."""
 ENOUGH_FRAMES = 20
-"""Frames that a common run must have brought before its cost means anything."""
+"""Frames that a common run must have brought before its cost, or what it lost, means anything."""
+LONGEST_RUN = 10.0
+"""Seconds that a common run of large pictures may last to bring so many."""
 FULL_LOAD = 0.9
 """Share of what the parts can do that the common run asks for. Near the limit, because a frame costs up to a quarter
 more on a machine that idles between two of them. Falling behind at a higher load shows no limit but the parts' own."""
@@ -144,13 +146,18 @@ def capacity(
     overhead = None if together is None else overhead_of(stages, detect, together)
     work = alone * (overhead or 1.0)
     limits = {"processor": 1000 * cores / work, "detector": 1000 / batch.wall}
-    fell_behind = together is not None and together.share < KEPT_UP and others < DISTURBED
-    # A hair more than asked for: the load was reckoned from the same numbers.
-    if together is not None and fell_behind and together.asked <= 1.01 * FULL_LOAD * min(limits.values()):
+    if together is not None and others < DISTURBED and _fell_behind(together, min(limits.values())):
         limits["together"] = together.came_out
     limit = min(limits, key=lambda name: limits[name])
     carried = limits[limit]
     return Capacity(math.floor(PLANNED * carried / fps + 1e-9), carried, limit, limits, work, overhead)
+
+
+def _fell_behind(together: Together, promised: float) -> bool:
+    """Whether frames were lost that the parts alone, which promise so many a second, would have carried."""
+    # A hair more than the full load: that was reckoned from the same numbers.
+    carried = together.asked <= 1.01 * FULL_LOAD * promised
+    return carried and together.share < KEPT_UP and together.captured >= ENOUGH_FRAMES
 
 
 def likely_batch(batches: Sequence[BatchCost], fps: float) -> BatchCost:
@@ -177,6 +184,12 @@ def full_load(frames_per_second: float, fps: float, most: int) -> tuple[int, flo
     wanted = FULL_LOAD * frames_per_second
     cameras = max(1, min(most, math.ceil(wanted / fps)))
     return cameras, min(fps, wanted / cameras)
+
+
+def run_seconds(seconds: float, asked: float) -> float:
+    """How long a common run with so many frames a second must last at least, when so long was planned. A third more
+    than enough: some frames will be late."""
+    return max(seconds, min(LONGEST_RUN, 4 / 3 * ENOUGH_FRAMES / asked))
 
 
 def mean_between(before: HistogramSnapshot | None, after: HistogramSnapshot) -> float | None:

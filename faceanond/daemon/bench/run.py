@@ -16,7 +16,7 @@ from faceanond.config.model import Camera, Config
 from faceanond.config.secrets import secret_values
 from faceanond.config.types import Source as SourceUrl
 from faceanond.daemon.bench import plan as planned
-from faceanond.daemon.bench.figures import Together, capacity, full_load
+from faceanond.daemon.bench.figures import Together, capacity, full_load, run_seconds
 from faceanond.daemon.bench.machine import Others, this_machine
 from faceanond.daemon.bench.plan import Plan, make_plan
 from faceanond.daemon.bench.report import Result, as_json, as_text
@@ -62,7 +62,12 @@ def _measure(config: Config, plan: Plan) -> Result:
     with _memory_file("bench") as path, closing(open_detector(config.detector)) as detector:
         scene = DemoOptions(plan.width, plan.height, plan.fps, faces=planned.FACES)
         clip = write_demo_clip(
-            path, scene, frames=planned.CLIP_FRAMES, within=plan.seconds * planned.CLIP_SHARE, clock=clock
+            path,
+            scene,
+            frames=planned.CLIP_FRAMES,
+            within=plan.seconds * planned.CLIP_SHARE,
+            clock=clock,
+            times=planned.CLIP_LENGTH // planned.CLIP_FRAMES,
         )
         camera = Camera(
             source=SourceUrl("file", path),
@@ -72,7 +77,9 @@ def _measure(config: Config, plan: Plan) -> Result:
         )
         detector.warm_up()
         others = Others()
-        decode, frames = decoded(camera, held=min(plan.held, clip.frames), seconds=plan.seconds * planned.DECODE_SHARE)
+        decode, frames = decoded(
+            camera, held=min(plan.held, clip.frames), every=clip.frames, seconds=plan.seconds * planned.DECODE_SHARE
+        )
         measured = measure_stages(camera, detector, frames, fps=plan.fps, seconds=plan.seconds * planned.STAGES_SHARE)
         batches = measure_batches(
             camera,
@@ -116,7 +123,7 @@ def _together(config: Config, detector: Detector, camera: Camera, plan: Plan, fr
         cameras=cameras,
         rate=rate,
         speed=rate / plan.fps,
-        seconds=plan.seconds * planned.TOGETHER_SHARE,
+        seconds=run_seconds(plan.seconds * planned.TOGETHER_SHARE, cameras * rate),
         clock=SystemClock(),
     )
     try:

@@ -54,8 +54,9 @@ class Measured:
     found: float
 
 
-def decoded(camera: Camera, *, held: int, seconds: float) -> tuple[Cost, list[RawFrame]]:
-    """The cost of reading a picture from the camera, and so many of its pictures. Raises SourceError."""
+def decoded(camera: Camera, *, held: int, every: int, seconds: float) -> tuple[Cost, list[RawFrame]]:
+    """The cost of reading a picture from the camera, and so many of its pictures, from where the scene, which repeats
+    itself `every` so many pictures, begins. Raises SourceError."""
     clock = JumpingClock()
     pacer = Pacer(clock, longest=camera.timeout, wait=clock.skip)
     source = PyAvSource("bench", target(camera), generation=1, clock=clock, timeout=camera.timeout, pacer=pacer)
@@ -65,7 +66,10 @@ def decoded(camera: Camera, *, held: int, seconds: float) -> tuple[Cost, list[Ra
         for counted in _for(seconds):
             with _timed(times if counted else None):
                 _next(source)
-        return times.cost(), [_next(source) for _ in range(held)]
+        frame = _next(source)
+        while frame.id.index % every:
+            frame = _next(source)
+        return times.cost(), [frame, *(_next(source) for _ in range(held - 1))]
     finally:
         source.close()
 

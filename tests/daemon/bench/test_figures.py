@@ -18,6 +18,7 @@ from faceanond.daemon.bench.figures import (
     likely_batch,
     mean_between,
     overhead_of,
+    run_seconds,
     there_and_back,
 )
 from faceanond.stats import Histogram
@@ -115,6 +116,19 @@ def test_a_few_late_frames_are_no_limit() -> None:
 
 def test_cameras_that_were_too_many_from_the_start_say_nothing_about_joining() -> None:
     assert "together" not in capacity(STAGES, SINGLE, together(cameras=2, share=0.6), cores=1, fps=25).limits
+
+
+def test_a_run_of_a_few_frames_says_nothing_about_a_limit() -> None:
+    few = Together(1, 5, 3.0, 15, 0, 6, 0.4, 1.0)
+    assert "together" not in capacity(STAGES, SINGLE, few, cores=8, fps=5).limits
+    assert "together" in capacity(STAGES, SINGLE, replace(few, seconds=4.0, captured=20), cores=8, fps=5).limits
+
+
+@pytest.mark.parametrize(
+    ("planned", "asked", "seconds"), [(2.2, 50, 2.2), (1.1, 5, 16 / 3), (2.2, 0.5, 10), (60, 1, 60)]
+)
+def test_a_common_run_of_large_pictures_lasts_longer(planned: float, asked: float, seconds: float) -> None:
+    assert run_seconds(planned, asked) == pytest.approx(seconds)
 
 
 def test_frames_that_other_programs_kept_from_coming_out_are_no_limit_of_this_one() -> None:
