@@ -9,9 +9,13 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from faceanond import __version__
 from faceanond.errors import ConfigError, ExitCode, FaceanondError, UsageError
+
+if TYPE_CHECKING:
+    from faceanond.config.model import Config
 
 DEFAULT_FILES = (Path("config.toml"), Path("/etc/faceanond/config.toml"))
 """Where `run` and `check` look when no file is named, in this order."""
@@ -72,6 +76,14 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("--from", dest="url", metavar="URL", help="another place of the same file: https:// or file://")
     fetch.set_defaults(command=_fetch_model)
 
+    bench = commands.add_parser("bench", help="measure each stage, and how many cameras this machine carries")
+    bench.add_argument("--size", default="1280x720", metavar="WxH", help="the cameras' size (default 1280x720)")
+    bench.add_argument("--fps", type=float, default=25.0, metavar="N", help="the cameras' rate (default 25)")
+    bench.add_argument("--seconds", type=_seconds, default=10.0, metavar="S", help="how long to measure (default 10)")
+    bench.add_argument("--json", action="store_true", help="print one JSON object")
+    _config_options(bench)
+    bench.set_defaults(command=_bench)
+
     version = commands.add_parser("version", help="print the versions of faceanond and of what it runs on")
     version.set_defaults(command=_version)
     return parser
@@ -127,6 +139,15 @@ def _find_config(given: Path | None) -> Path:
     )
 
 
+def _config_or_defaults(arguments: argparse.Namespace) -> Config:
+    """For commands that need no cameras: the file that was named, else the defaults."""
+    from faceanond.config.load import load, parse
+
+    if arguments.config is not None:
+        return load(arguments.config, arguments.overrides)
+    return parse("", "defaults", arguments.overrides)
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from faceanond.config.check import warnings
     from faceanond.config.load import load
@@ -152,13 +173,9 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _anonymise(arguments: argparse.Namespace) -> int:
-    from faceanond.config.load import load, parse
     from faceanond.daemon.file_job import run_file_job
 
-    if arguments.config is not None:
-        config = load(arguments.config, arguments.overrides)
-    else:
-        config = parse("", "defaults", arguments.overrides)
+    config = _config_or_defaults(arguments)
     return run_file_job(
         arguments.input, arguments.output, config, report=arguments.report, keep_audio=arguments.keep_audio
     )
@@ -168,6 +185,15 @@ def _fetch_model(arguments: argparse.Namespace) -> int:
     from faceanond.daemon.fetch_model import fetch_model
 
     return fetch_model(arguments.detector, arguments.url)
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from faceanond.daemon.bench.run import run_bench
+
+    config = _config_or_defaults(arguments)
+    return run_bench(
+        config, size=arguments.size, fps=arguments.fps, seconds=arguments.seconds, json_output=arguments.json
+    )
 
 
 def _version(arguments: argparse.Namespace) -> int:

@@ -115,12 +115,15 @@ class _Figure:
 
 
 class DemoSource:
-    """See `Source`. Never fails once made; `open` draws the room, which takes a few hundredths of a second."""
+    """See `Source`. Never fails once made; `open` draws the room, which takes a few hundredths of a second.
+
+    `options` are a URL's, which are checked, or already what they mean, in any size.
+    """
 
     def __init__(
         self,
         name: str,
-        options: Sequence[tuple[str, str]] = (),
+        options: Sequence[tuple[str, str]] | DemoOptions = (),
         *,
         generation: int,
         clock: Clock,
@@ -128,7 +131,7 @@ class DemoSource:
         pacer: Pacer | None = None,
     ) -> None:
         self._name = name
-        self._options = DemoOptions.parse(options)
+        self._options = options if isinstance(options, DemoOptions) else DemoOptions.parse(options)
         self._generation = generation
         self._clock = clock
         self._live = live

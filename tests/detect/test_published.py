@@ -14,9 +14,9 @@ from faceanond.config.detectors import FILE_DETECTORS
 from faceanond.config.model import DetectOptions
 from faceanond.config.model import Detector as DetectorConfig
 from faceanond.detect.factory import open_detector
+from faceanond.detect.known import OPTIONS, known_faces
 from faceanond.detect.protocol import Detector, DetectRequest
 from faceanond.frames import Face
-from faceanond.pipeline.selftest import known_frame
 from tests.detect.networks import published
 from tests.frames_util import POSES, Rgb, posed, raw
 
@@ -78,9 +78,13 @@ def test_plain_grey_holds_no_face(official: Detector) -> None:
     assert detect(official, np.full((300, 400, 3), 128, np.uint8)) == [()]
 
 
-def test_the_self_tests_face_is_found(official: Detector) -> None:
-    (faces,) = official.detect([DetectRequest(known_frame(), DetectOptions())])
-    assert len(faces) == 1
+def test_the_known_face_is_found_wherever_it_is_shown(official: Detector) -> None:
+    for known in known_faces():
+        ((face,),) = official.detect([DetectRequest(known.frame, OPTIONS)])
+        assert face.score > 0.8
+        middle = (face.box.x1 + face.box.x2) / 2, (face.box.y1 + face.box.y2) / 2
+        assert known.box.x1 < middle[0] < known.box.x2
+        assert known.box.y1 < middle[1] < known.box.y2
 
 
 def test_the_union_with_mtcnn_covers_what_each_covers(official: Detector, detector: Detector) -> None:
