@@ -75,7 +75,7 @@ def test_the_older_names_of_detector_keys_are_taken() -> None:
 
 
 def test_the_detectors_own_keys_are_those_that_no_camera_has() -> None:
-    assert PROCESS_KEYS == ("name", "model", "model_sha256", "device", "max_batch", "threads", "timeout")
+    assert PROCESS_KEYS == ("name", "model", "model_sha256", "device", "max_batch", "threads", "quantised", "timeout")
 
 
 def test_passwords_do_not_show() -> None:

@@ -87,11 +87,12 @@ def test_the_known_face_is_found_wherever_it_is_shown(official: Detector) -> Non
         assert known.box.y1 < middle[1] < known.box.y2
 
 
-def test_the_union_with_mtcnn_covers_what_each_covers(official: Detector, detector: Detector) -> None:
+def test_the_union_with_mtcnn_covers_what_each_covers(official: Detector) -> None:
     path = str(published(official.name))
     both = open_detector(DetectorConfig(name=("mtcnn", official.name), model=path, device="cpu", threads=1))
+    mtcnn = open_detector(DetectorConfig(device="cpu", threads=1))
     pictures = [posed(name) for name in POSES]
-    for alone in (official, detector):
+    for alone in (official, mtcnn):
         for faces, together in zip(detect(alone, *pictures), detect(both, *pictures), strict=True):
             for face in faces:
                 assert any(
@@ -101,6 +102,7 @@ def test_the_union_with_mtcnn_covers_what_each_covers(official: Detector, detect
                     and other.box.y2 >= face.box.y2
                     for other in together
                 )
+    mtcnn.close()
     both.close()
 
 
