@@ -35,6 +35,7 @@ ONLY = {
     "prometheus_client": ("observe/metrics",),
     "onnx": ("detect/graphs", "detect/onnx_file"),
     "joblib": ("detect/weights",),
+    "ctypes": ("detect/native", "detect/pinned", "detect/session", "daemon/memory"),
 }
 
 

@@ -6,9 +6,10 @@ Convolutional Networks" (2016), with the details of the implementations that fol
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from faceanond.detect import native
 
 Boxes = NDArray[np.float64]
 Scores = NDArray[np.float64]
@@ -50,21 +51,30 @@ def suppressed(
 ) -> Indices:
     """Non-maximum suppression: the rows that stay, best first; one goes when its intersection over union with a
     better one (of the same group, if there are groups) exceeds the limit."""
-    if len(boxes) < 2:
-        return np.arange(len(boxes))
-    corners = boxes.copy()
-    corners[:, 2:] -= corners[:, :2]  # OpenCV wants x, y, width, height
-    positive = scores - scores.min() + 1  # it wants that too; only their order matters
-    if groups is None:
-        kept = cv2.dnn.NMSBoxes(corners, positive, 0.0, limit)  # type: ignore[arg-type] # arrays are welcome
-    else:
-        kept = cv2.dnn.NMSBoxesBatched(corners, positive, groups, 0.0, limit)  # type: ignore[arg-type]
-    return np.asarray(kept, dtype=np.intp).reshape(-1)
+    return _suppressed(boxes, scores, limit, groups, smaller=False)
 
 
 def suppressed_by_smaller(boxes: Boxes, scores: NDArray[np.floating], limit: float) -> Indices:
     """The same, measuring the overlap against the smaller of the two boxes: a face inside a face goes."""
+    return _suppressed(boxes, scores, limit, None, smaller=True)
+
+
+def _suppressed(
+    boxes: Boxes, scores: NDArray[np.floating], limit: float, groups: NDArray[np.integer] | None, *, smaller: bool
+) -> Indices:
     order = np.argsort(-scores, kind="stable")
+    if len(order) < 2:
+        return order
+    if native.missing() is None:
+        of = None if groups is None else groups[order]
+        return order[native.unsuppressed(boxes[order], of, limit, smaller=smaller)]
+    return plainly_suppressed(boxes, order, limit, groups, smaller=smaller)
+
+
+def plainly_suppressed(
+    boxes: Boxes, order: Indices, limit: float, groups: NDArray[np.integer] | None = None, *, smaller: bool = False
+) -> Indices:
+    """The rows that stay, in `order`, which names the best first: what the compiled kernels do, with numpy alone."""
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     kept: list[int] = []
     while len(order):
@@ -73,5 +83,9 @@ def suppressed_by_smaller(boxes: Boxes, scores: NDArray[np.floating], limit: flo
         width = np.minimum(boxes[rest, 2], boxes[best, 2]) - np.maximum(boxes[rest, 0], boxes[best, 0])
         height = np.minimum(boxes[rest, 3], boxes[best, 3]) - np.maximum(boxes[rest, 1], boxes[best, 1])
         shared = np.maximum(width, 0) * np.maximum(height, 0)
-        order = rest[shared <= limit * np.minimum(areas[rest], areas[best])]
+        whole = np.minimum(areas[rest], areas[best]) if smaller else areas[rest] + areas[best] - shared
+        goes = shared > limit * whole
+        if groups is not None:
+            goes &= groups[rest] == groups[best]
+        order = rest[~goes]
     return np.asarray(kept, dtype=np.intp)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from faceanond.detect import boxes as geometry
+from faceanond.detect import native
 from faceanond.detect.boxes import Boxes, Scores
 
 
@@ -83,3 +85,25 @@ def test_suppression_agrees_with_its_definition(squares: list[tuple[int, int, in
     scores = np.arange(len(squares), dtype=np.float64) - 3
     random.shuffle(scores)  # type: ignore[attr-defined]
     assert geometry.suppressed(boxes, scores, 0.43).tolist() == plainly_suppressed(boxes, scores, 0.43)
+
+
+@pytest.mark.parametrize("smaller", [False, True])
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("count", [2, 7, 8, 9, 17, 200])
+def test_the_kernels_suppress_what_numpy_suppresses(kernels: None, count: int, grouped: bool, smaller: bool) -> None:
+    random = np.random.default_rng(count)
+    corner = random.uniform(0, 100, (count, 2))
+    boxes = np.hstack([corner, corner + random.uniform(5, 60, (count, 2))])
+    order = random.permutation(count)
+    groups = random.integers(0, 3, count) if grouped else None
+    of = None if groups is None else groups[order]
+    for limit in (0.1, 0.5, 0.7):
+        kept = order[native.unsuppressed(boxes[order], of, limit, smaller=smaller)]
+        assert kept.tolist() == geometry.plainly_suppressed(boxes, order, limit, groups, smaller=smaller).tolist()
+
+
+def test_without_the_kernels_numpy_suppresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "missing", lambda: "not here")
+    boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [50, 0, 60, 10]], np.float64)
+    assert geometry.suppressed(boxes, np.array([0.1, 3.0, -2.0]), 0.5).tolist() == [1, 2]
+    assert geometry.suppressed_by_smaller(boxes, np.array([0.1, 3.0, -2.0]), 0.5).tolist() == [1, 2]

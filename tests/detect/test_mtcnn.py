@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from faceanond.config.model import DetectOptions
 from faceanond.config.model import Detector as DetectorConfig
+from faceanond.detect import native
 from faceanond.detect.factory import open_detector
 from faceanond.detect.mtcnn import Mtcnn
 from faceanond.detect.networks import Answers, ByteNetworks, FloatNetworks, Pixels
@@ -316,3 +318,21 @@ def test_the_float_networks_find_the_same_faces(kernels: None, detector: Detecto
             shift = np.subtract(dataclasses.astuple(face.box), dataclasses.astuple(other.box))
             assert np.abs(shift).max() < 0.1 * face.box.width
     exact.close()
+
+
+def test_a_machine_without_the_kernels_finds_the_same_faces(
+    detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [posed(name) for name in POSES]
+    expected = detect(detector, *pictures)
+    monkeypatch.setattr(native, "missing", lambda: "not here")
+    with capture_logs() as logs:
+        portable = open_detector(DetectorConfig(device="cpu", threads=1), cache=tmp_path)
+    assert [line["reason"] for line in logs if line["log_level"] == "warning"] == ["not here"]
+    for ours, theirs in zip(detect(portable, *pictures), expected, strict=True):
+        assert len(ours) == len(theirs)
+        for face, other in zip(ours, theirs, strict=True):
+            assert abs(face.score - other.score) < 0.1
+            shift = np.subtract(dataclasses.astuple(face.box), dataclasses.astuple(other.box))
+            assert np.abs(shift).max() < 0.1 * face.box.width
+    portable.close()

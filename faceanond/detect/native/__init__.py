@@ -211,3 +211,22 @@ def _pointers(layer: Layer) -> _Layer:
 
 def _fits(pictures: Pixels, shape: tuple[int, ...]) -> bool:
     return pictures.shape == shape and pictures.dtype == np.uint8 and pictures.flags.c_contiguous
+
+
+def unsuppressed(
+    boxes: NDArray[np.float64], groups: NDArray[np.integer] | None, limit: float, *, smaller: bool
+) -> NDArray[np.bool_]:
+    """Which boxes (n, 4), best first, stay: see `boxes.suppressed`; with `smaller`, `boxes.suppressed_by_smaller`."""
+    count = len(boxes)
+    columns = np.ascontiguousarray(boxes.T, np.float64)
+    same = np.zeros(count, np.int32) if groups is None else np.ascontiguousarray(groups, np.int32)
+    kept = np.empty(count, np.bool_)
+    _needed().faceanond_suppress(
+        ctypes.c_void_p(columns.ctypes.data),
+        ctypes.c_void_p(same.ctypes.data),
+        ctypes.c_int(count),
+        ctypes.c_double(limit),
+        ctypes.c_int(smaller),
+        ctypes.c_void_p(kept.ctypes.data),
+    )
+    return kept

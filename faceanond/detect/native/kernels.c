@@ -328,35 +328,33 @@ INLINE Taps taps_at(double begin, double zoom, int edge) {
     return taps;
 }
 
-/* A plane on its way into a picture of `width` columns: the source columns from `first` on that take part, mixed row by
- * row into `mixture` (256 times the values), and the groups that the mixture is read in. */
+/* How planes of one size go into a picture of `width` columns: the source columns from `first` on that take part are
+ * mixed row by row (256 times the values), and the mixture is read in groups. */
 typedef struct {
-    const Plane *plane;
     double top, zoom;
     int first, count, edge;
-    uint16_t *mixture;
     Group *groups;
-} Strip;
+} Plan;
 
 INLINE int lanes_for(double zoom) {
     const int most = (int)((SPAN - TAPS) / fmax(zoom, 0.5));
     return most > LANES ? LANES : most;
 }
 
-TARGET static void plan(Strip *strip, double begin, double zoom, int lanes, int width, int edge) {
-    strip->first = taps_at(begin, zoom, edge).first;
+TARGET static void plan_columns(Plan *plan, double begin, double zoom, int lanes, int width, int edge) {
+    plan->first = taps_at(begin, zoom, edge).first;
     for (int left = 0; left < width; left += lanes) {
-        Group *group = strip->groups + left / lanes;
-        int16_t place[LANES];
+        Group *group = plan->groups + left / lanes;
+        const int now = width - left < lanes ? width - left : lanes;
+        int16_t place[LANES] = {0};
         uint16_t share[TAPS][LANES] = {{0}};
-        for (int i = 0; i < LANES; i++) {
-            const int column = left + (i < lanes ? i : lanes - 1);
-            const Taps taps = taps_at(begin + (column < width ? column : width - 1) * zoom, zoom, edge);
+        for (int i = 0; i < now; i++) {
+            const Taps taps = taps_at(begin + (left + i) * zoom, zoom, edge);
             if (i == 0)
-                group->begin = taps.first - strip->first;
-            place[i] = (int16_t)(taps.first - strip->first - group->begin);
+                group->begin = taps.first - plan->first;
+            place[i] = (int16_t)(taps.first - plan->first - group->begin);
             group->taps = taps.count;
-            strip->count = taps.first - strip->first + taps.count;
+            plan->count = taps.first - plan->first + taps.count;
             for (int k = 0; k < taps.count; k++)
                 share[k][i] = taps.share[k];
         }
@@ -367,39 +365,36 @@ TARGET static void plan(Strip *strip, double begin, double zoom, int lanes, int 
 }
 
 /* Mixes the source rows that one row of results is made of. */
-TARGET static void mix(const Strip *strip, int row) {
-    const Plane *plane = strip->plane;
-    const Taps taps = taps_at(strip->top + row * strip->zoom, strip->zoom, strip->edge ? plane->height : 0);
+INLINE void mix(const Plan *plan, const Plane *plane, const Taps *taps, uint16_t *mixture) {
     const uint8_t *rows[TAPS];
     __m512i share[TAPS];
-    for (int k = 0; k < taps.count; k++) {
-        const int at = taps.first + k;
+    for (int k = 0; k < taps->count; k++) {
+        const int at = taps->first + k;
         rows[k] = at < 0 || at >= plane->height ? NULL : plane->pixels + (size_t)at * plane->stride;
-        share[k] = _mm512_set1_epi16((int16_t)taps.share[k]);
+        share[k] = _mm512_set1_epi16((int16_t)taps->share[k]);
     }
-    for (int done = 0; done < strip->count; done += LANES) {
-        const int column = strip->first + done, left = strip->count - done;
+    for (int done = 0; done < plan->count; done += LANES) {
+        const int column = plan->first + done, left = plan->count - done;
         __mmask32 inside = left >= LANES ? 0xffffffffu : (1u << left) - 1;
         if (column < 0)
             inside = column <= -LANES ? 0 : inside >> -column << -column;
         if (column + LANES > plane->width)
             inside &= column >= plane->width ? 0 : (1u << (plane->width - column)) - 1;
         __m512i sum = _mm512_setzero_si512();
-        for (int k = 0; k < taps.count; k++) {
+        for (int k = 0; k < taps->count; k++) {
             __m256i bytes = _mm256_set1_epi8((char)plane->black);
             if (rows[k] != NULL && inside)
                 bytes = _mm256_mask_loadu_epi8(bytes, inside, rows[k] + column);
             const __m512i value = _mm512_slli_epi16(_mm512_cvtepu8_epi16(bytes), 8);
             sum = _mm512_adds_epu16(sum, _mm512_mulhi_epu16(value, share[k]));
         }
-        _mm512_storeu_si512(strip->mixture + done, sum);
+        _mm512_storeu_si512(mixture + done, sum);
     }
 }
 
 /* The results of one group, 256 times their value. */
-INLINE __m512i results(const Strip *strip, int number) {
-    const Group *group = strip->groups + number;
-    const uint16_t *from = strip->mixture + group->begin;
+INLINE __m512i results(const Group *group, const uint16_t *mixture) {
+    const uint16_t *from = mixture + group->begin;
     const __m512i low = _mm512_loadu_si512(from), high = _mm512_loadu_si512(from + LANES);
     __m512i sum = _mm512_setzero_si512(), place = group->place;
     for (int k = 0; k < group->taps; k++) {
@@ -463,27 +458,33 @@ TARGET static void draw(const Plane *planes, double share, const Colours *colour
         return;
     }
     const int lanes = lanes_for(view->zoom_x);
-    Strip strips[3];
-    for (int i = 0; i < 3; i++) {
+    Plan plans[2]; /* luma, chroma */
+    for (int i = 0; i < 2; i++) {
         const double size = i ? share : 1.0;
-        Strip *strip = strips + i;
-        *strip = (Strip){.plane = planes + i, .top = size * view->y, .zoom = size * view->zoom_y, .edge = edge};
-        strip->groups = (Group *)room;
+        plans[i] = (Plan){.top = size * view->y, .zoom = size * view->zoom_y, .groups = (Group *)room};
+        plans[i].edge = edge ? planes[i].height : 0;
         room += ((size_t)view->width / lanes + 1) * sizeof(Group);
-        plan(strip, size * view->x, size * view->zoom_x, lanes, view->width, edge ? planes[i].width : 0);
+        plan_columns(plans + i, size * view->x, size * view->zoom_x, lanes, view->width, edge ? planes[i].width : 0);
     }
+    uint16_t *mixtures[3];
     for (int i = 0; i < 3; i++) {
-        strips[i].mixture = (uint16_t *)room;
-        room += ((size_t)strips[i].count + 2 * SPAN) * sizeof(uint16_t);
+        mixtures[i] = (uint16_t *)room;
+        room += ((size_t)plans[i > 0].count + 2 * SPAN) * sizeof(uint16_t);
     }
     for (int row = 0; row < view->height; row++) {
+        for (int i = 0; i < 2; i++) {
+            const Plan *plan = plans + i;
+            const Taps taps = taps_at(plan->top + row * plan->zoom, plan->zoom, plan->edge);
+            mix(plan, planes + i, &taps, mixtures[i]);
+            if (i)
+                mix(plan, planes + 2, &taps, mixtures[2]);
+        }
         uint8_t *to = view->to + (size_t)row * view->stride;
-        for (int i = 0; i < 3; i++)
-            mix(strips + i, row);
         for (int left = 0, number = 0; left < view->width; left += lanes, number++) {
+            const Group *luma = plans[0].groups + number, *chroma = plans[1].groups + number;
             const int now = view->width - left < lanes ? view->width - left : lanes;
-            store_rgbx(to + (size_t)left * 4, now, results(strips, number), results(strips + 1, number),
-                       results(strips + 2, number), colours);
+            store_rgbx(to + (size_t)left * 4, now, results(luma, mixtures[0]), results(chroma, mixtures[1]),
+                       results(chroma, mixtures[2]), colours);
         }
     }
 }
@@ -511,6 +512,40 @@ EXPORT TARGET void faceanond_crops(const Plane *planes, double share, const Colo
         const View view = {squares[0], squares[1], zoom, zoom, to + (size_t)i * side * side * 4, (size_t)side * 4,
                            side, side};
         draw(planes, share, colours, &view, 0, room);
+    }
+}
+
+/* ---- Non-maximum suppression */
+
+/* `boxes` are four rows of count numbers: x1, y1, x2, y2, the best box first. Clears `kept` for every box whose overlap
+ * with a better one that stays, of the same group, exceeds the limit. The overlap is the intersection's share of the
+ * union, or, with `smaller`, of the smaller box. */
+EXPORT TARGET void faceanond_suppress(const double *boxes, const int32_t *groups, int count, double limit, int smaller,
+                                      uint8_t *kept) {
+    const double *x1 = boxes, *y1 = x1 + count, *x2 = y1 + count, *y2 = x2 + count;
+    const __m512d zero = _mm512_setzero_pd(), most = _mm512_set1_pd(limit);
+    memset(kept, 1, (size_t)count);
+    for (int i = 0; i < count; i++) {
+        if (!kept[i])
+            continue;
+        const __m512d left = _mm512_set1_pd(x1[i]), top = _mm512_set1_pd(y1[i]);
+        const __m512d right = _mm512_set1_pd(x2[i]), bottom = _mm512_set1_pd(y2[i]);
+        const __m512d area = _mm512_mul_pd(_mm512_sub_pd(right, left), _mm512_sub_pd(bottom, top));
+        for (int j = i + 1; j < count; j += 8) {
+            const __mmask8 valid = count - j >= 8 ? 0xff : (__mmask8)((1 << (count - j)) - 1);
+            const __m512d a = _mm512_maskz_loadu_pd(valid, x1 + j), b = _mm512_maskz_loadu_pd(valid, y1 + j);
+            const __m512d c = _mm512_maskz_loadu_pd(valid, x2 + j), d = _mm512_maskz_loadu_pd(valid, y2 + j);
+            const __m512d width = _mm512_sub_pd(_mm512_min_pd(right, c), _mm512_max_pd(left, a));
+            const __m512d height = _mm512_sub_pd(_mm512_min_pd(bottom, d), _mm512_max_pd(top, b));
+            const __m512d shared = _mm512_mul_pd(_mm512_max_pd(width, zero), _mm512_max_pd(height, zero));
+            const __m512d other = _mm512_mul_pd(_mm512_sub_pd(c, a), _mm512_sub_pd(d, b));
+            const __m512d whole =
+                smaller ? _mm512_min_pd(area, other) : _mm512_sub_pd(_mm512_add_pd(area, other), shared);
+            const __m256i group = _mm256_maskz_loadu_epi32(valid, groups + j);
+            const __mmask8 goes = _mm512_mask_cmp_pd_mask(valid, shared, _mm512_mul_pd(most, whole), _CMP_GT_OQ) &
+                                  _mm256_cmpeq_epi32_mask(group, _mm256_set1_epi32(groups[i]));
+            _mm_mask_storeu_epi8(kept + j, goes, _mm_setzero_si128());
+        }
     }
 }
 
