@@ -85,6 +85,8 @@ class _Colours(ctypes.Structure):
 class Sampler:
     """Draws pictures of any size from three planes, by averaging areas."""
 
+    fine = 1.5
+
     def __init__(
         self, planes: tuple[Plane, Plane, Plane], share: float, matrix: NDArray[np.float32], black: int
     ) -> None:
