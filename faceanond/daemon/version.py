@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 import av
 
 from faceanond import __version__
+from faceanond.detect import native
 from faceanond.detect.session import available_provider, runtime_version
 
 _PACKAGES = ("aiortc", "av", "numpy", "opencv-python-headless", "mtcnn")
@@ -35,4 +36,6 @@ def versions() -> dict[str, str]:
 def version_lines() -> list[str]:
     """One line per component, and what the detector would run on here."""
     lines = [f"{name} {number}" for name, number in versions().items()]
-    return [*lines, f"provider {available_provider()} ({platform.machine()})"]
+    reason = native.missing()
+    kernels = "8 bit, compiled" if reason is None else f"none: {reason}"
+    return [*lines, f"provider {available_provider()} ({platform.machine()})", f"kernels {kernels}"]
