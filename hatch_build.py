@@ -3,12 +3,8 @@ the networks then run on ONNX Runtime alone, several times slower, with the same
 
 from __future__ import annotations
 
-import os
-import platform
-import shlex
-import shutil
+import runpy
 import subprocess
-import sys
 import sysconfig
 import tempfile
 from pathlib import Path
@@ -16,14 +12,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE = Path("faceanond/detect/native/kernels.c")
-TARGET = Path("faceanond/detect/native/_kernels.so")
-FLAGS = (
-    *("-std=c11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden"),
-    *("-fstack-protector-strong", "-Wl,-z,relro,-z,now"),
-)
-MACHINES = ("x86_64", "amd64")
-"""Those that the kernels are written for."""
+FOLDER = Path("faceanond/detect/native")
 
 
 class KernelsHook(BuildHookInterface[Any]):
@@ -32,24 +21,19 @@ class KernelsHook(BuildHookInterface[Any]):
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        if (
-            self.target_name != "wheel"
-            or not sys.platform.startswith("linux")
-            or platform.machine().lower() not in MACHINES
-        ):
+        here = runpy.run_path(str(Path(self.root) / FOLDER / "build.py"))
+        if not here["BUILDS_HERE"]:
             return
-        root = Path(self.root)
-        compiler = shlex.split(os.environ.get("CC", "")) or [shutil.which("gcc") or shutil.which("clang") or "cc"]
-        # An editable installation reads the source tree, so the library must lie in it.
-        folder = root / TARGET.parent if version == "editable" else Path(tempfile.mkdtemp(prefix="faceanond-kernels-"))
-        library = folder / TARGET.name
+        library: Path = here["LIBRARY"]
+        # An editable installation reads the source tree, so there the library must lie in it; a wheel's must not.
+        target = library if version == "editable" else Path(tempfile.mkdtemp(prefix="kernels-")) / library.name
         try:
-            subprocess.run([*compiler, *FLAGS, "-o", str(library), str(root / SOURCE)], check=True)  # noqa: S603
+            here["build"](target)
         except (OSError, subprocess.CalledProcessError) as error:
             self.app.display_warning(f"the detector's kernels were not compiled ({error}); it will run without them")
             return
         if version != "editable":
-            build_data["force_include"][str(library)] = str(TARGET)
+            build_data["force_include"][str(target)] = str(FOLDER / library.name)
         build_data["pure_python"] = False
         # The library knows nothing of Python, so one wheel serves every version of it.
         build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"

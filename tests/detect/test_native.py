@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from faceanond.detect import native
 from faceanond.detect.native import Classifier, Proposer, Sampler
+from faceanond.detect.native.build import build
 from faceanond.detect.picture import rgb_matrix
 from faceanond.detect.quantise import quantised, ranges
 from faceanond.detect.weights import load_weights
@@ -196,3 +199,24 @@ def test_a_library_that_is_missing_or_broken_is_a_reason_and_no_crash(tmp_path: 
     assert "were not built" in str(native._library(tmp_path / "missing.so"))
     assert "cannot be loaded" in str(native._library(broken))
     assert native.missing() is None
+
+
+def test_a_library_of_another_source_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "source_hash", lambda: "0" * 16)
+    copy = tmp_path / "older.so"
+    copy.write_bytes(native.LIBRARY.read_bytes())
+    assert "built from another source" in str(native._library(copy))
+
+
+def test_the_build_compiles_and_names_what_it_was_built_from(tmp_path: Path) -> None:
+    if shutil.which("gcc") is None and shutil.which("clang") is None:
+        pytest.skip("no C compiler is installed")
+    build(tmp_path / "kernels.so", "-O0")
+    assert isinstance(native._library(tmp_path / "kernels.so"), ctypes.CDLL)
+
+
+def test_a_compiler_that_is_missing_or_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for compiler, error in (("no-such-compiler", OSError), ("false", subprocess.CalledProcessError)):
+        monkeypatch.setenv("CC", compiler)
+        with pytest.raises(error):
+            build(tmp_path / "kernels.so")

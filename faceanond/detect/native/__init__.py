@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import platform
-import sys
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faceanond.detect.native.build import BUILDS_HERE, LIBRARY, source_hash
 from faceanond.detect.quantise import Layer, Quantised
 from faceanond.errors import DetectionError
 from faceanond.frames import Plane
 
-LIBRARY = Path(__file__).parent / "_kernels.so"
-BUILDS_HERE = sys.platform == "linux" and platform.machine().lower() in ("x86_64", "amd64")
-"""Whether the kernels are written for this kind of machine at all."""
 ANSWERS = 5
 
 Pixels = NDArray[np.uint8]
@@ -46,6 +42,9 @@ def _library(path: Path = LIBRARY) -> ctypes.CDLL | str:
         return "they were not built when faceanond was installed (that needs gcc or clang)"
     try:
         library = ctypes.CDLL(str(path))
+        library.faceanond_source.restype = ctypes.c_char_p
+        if library.faceanond_source().decode() != source_hash():
+            return "they were built from another source; install faceanond again"
         supported = library.faceanond_supported()
     except (OSError, AttributeError) as error:
         return f"they cannot be loaded: {error}"

@@ -549,6 +549,13 @@ EXPORT TARGET void faceanond_suppress(const double *boxes, const int32_t *groups
     }
 }
 
+#ifndef SOURCE_HASH
+#define SOURCE_HASH "unknown"
+#endif
+
+/* What this library was built from: see build.py. */
+EXPORT const char *faceanond_source(void) { return SOURCE_HASH; }
+
 /* Whether this CPU and its operating system run the functions above. */
 EXPORT int faceanond_supported(void) {
     __builtin_cpu_init();
