@@ -35,7 +35,7 @@ _REFINED_OVERLAP = 0.7
 _FINAL_OVERLAP = 0.6
 """Limits of the four suppressions; the last one is measured against the smaller box."""
 
-_MARGIN = 0.75
+MARGIN = 0.75
 """How far an 8-bit score of R- or O-Net may be too low."""
 _BYTE_CROPS = 16
 """Crops in one call of an 8-bit network: the portion that one thread takes."""
@@ -153,7 +153,7 @@ class Mtcnn:
         pooled = _Pool(jobs, 24, [job.options.network_thresholds[1] for job in jobs])
         answers, exact = self._classified(pooled.crops, rnet, self._quick.rnet if self._quick else None, "R-Net")
         scores = answers[:, 0]
-        close = ~exact & (scores <= pooled.thresholds) & (scores > pooled.thresholds - _MARGIN)
+        close = ~exact & (scores <= pooled.thresholds) & (scores > pooled.thresholds - MARGIN)
         answers[close] = ask(rnet, pooled.crops[close], "R-Net")
         passed = scores > pooled.thresholds
         for job, mine in zip(jobs, pooled.parts(passed), strict=True):
@@ -165,7 +165,7 @@ class Mtcnn:
         pooled = _Pool(jobs, 48, thresholds)
         answers, exact = self._classified(pooled.crops, onet, self._quick.onet if self._quick else None, "O-Net")
         scores, boxes = answers[:, 0], geometry.corrected(pooled.boxes, answers[:, 1:])
-        passed = scores > np.where(exact, pooled.thresholds, pooled.thresholds - _MARGIN)
+        passed = scores > np.where(exact, pooled.thresholds, pooled.thresholds - MARGIN)
         # Whatever would be reported is asked of the float network first, until nothing else comes to the top.
         while True:
             best = [

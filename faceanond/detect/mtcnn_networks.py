@@ -29,7 +29,7 @@ def open_mtcnn(settings: DetectorConfig, device: Device, cache: Path | None) -> 
     """The detector. Raises UnavailableError when the weights are missing or the networks cannot be opened."""
     on_cpu = device.provider == "cpu"
     networks = float_networks(mtcnn_graphs(cache), device)
-    quick = _byte_networks() if on_cpu and settings.quantised else None
+    quick = byte_networks() if on_cpu and settings.quantised else None
     return Mtcnn(networks, device.provider, quick=quick, threads=device.threads, sheet=None if on_cpu else _GPU_SHEET)
 
 
@@ -53,7 +53,7 @@ def float_networks(graphs: Graphs, device: Device) -> FloatNetworks:
     )
 
 
-def _byte_networks() -> ByteNetworks | None:
+def byte_networks() -> ByteNetworks | None:
     """The 8-bit copies, where the compiled kernels run."""
     reason = native.missing()
     if reason is not None:
