@@ -36,7 +36,7 @@ _FINAL_OVERLAP = 0.6
 """Limits of the four suppressions; the last one is measured against the smaller box."""
 
 MARGIN = 0.75
-"""How far an 8-bit score of R- or O-Net may be too low."""
+"""How far an 8-bit score of R- or O-Net may be wrong."""
 _BYTE_CROPS = 16
 """Crops in one call of an 8-bit network: the portion that one thread takes."""
 
@@ -153,7 +153,7 @@ class Mtcnn:
         pooled = _Pool(jobs, 24, [job.options.network_thresholds[1] for job in jobs])
         answers, exact = self._classified(pooled.crops, rnet, self._quick.rnet if self._quick else None, "R-Net")
         scores = answers[:, 0]
-        close = ~exact & (scores <= pooled.thresholds) & (scores > pooled.thresholds - MARGIN)
+        close = ~exact & (np.abs(scores - pooled.thresholds) < MARGIN)
         answers[close] = ask(rnet, pooled.crops[close], "R-Net")
         passed = scores > pooled.thresholds
         for job, mine in zip(jobs, pooled.parts(passed), strict=True):

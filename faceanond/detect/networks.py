@@ -1,8 +1,8 @@
 """The cascade's networks: float32 everywhere, with 8-bit copies in front of them where the CPU is fast at those.
 
-Rule: the 8-bit copies save work and decide nothing that is close. A score that lies within the margin of a threshold is
-asked of the float network again, and so is every face before it is reported. The margins are several times the largest
-difference that was measured (docs/design/detection.md).
+Rule: the 8-bit copies save work and decide nothing that is close. P-Net's close rejections and R-Net's close calls are
+asked of the float networks again (what P-Net lets through too much is R-Net's to refuse), and so is every face before
+it is reported. The margins are several times the spread of the errors, which docs/design/detection.md has.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ and an unused byte, which makes a pixel one machine word.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -51,7 +52,7 @@ class Picture:
         """`compiled`: whether to use the compiled kernels, where there are any; OpenCV's results differ by rounding."""
         self._frame = frame
         self._make = native.Sampler if compiled and native.missing() is None else _OpenCv
-        self._matrix = rgb_matrix(frame)
+        self._matrix = rgb_matrix(frame.matrix, full_range=frame.full_range)
         self._planes: list[Planes] = [(frame.y, frame.u, frame.v)]
         self._samplers: dict[int, _Sampler] = {}
 
@@ -141,11 +142,12 @@ class _OpenCv:
         return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA), dtype=np.uint8)
 
 
-def rgb_matrix(frame: RawFrame) -> NDArray[np.float32]:
-    """From (Y, U, V, 1) in 0..255 to RGB in 0..255, for the frame's matrix and range: (3, 4)."""
-    red, blue = _LUMA[frame.matrix]
+@functools.cache
+def rgb_matrix(matrix: ColourMatrix, *, full_range: bool) -> NDArray[np.float32]:
+    """From (Y, U, V, 1) in 0..255 to RGB in 0..255: (3, 4). Shared, so not to be written to."""
+    red, blue = _LUMA[matrix]
     green = 1 - red - blue
-    luma, chroma, black = (1.0, 1.0, 0.0) if frame.full_range else (255 / 219, 255 / 224, 16.0)
+    luma, chroma, black = (1.0, 1.0, 0.0) if full_range else (255 / 219, 255 / 224, 16.0)
     u = np.array([0, -2 * (1 - blue) * blue / green, 2 * (1 - blue)]) * chroma
     v = np.array([2 * (1 - red), -2 * (1 - red) * red / green, 0]) * chroma
     offset = -luma * black - 128 * (u + v)

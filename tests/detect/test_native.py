@@ -96,7 +96,7 @@ def test_the_kernels_read_no_byte_beyond_the_planes(fenced: Fenced, size: tuple[
     squares = np.array([[x, y, length] for x in (-20, 0, 60, 120) for y in (-9, 20, 125) for length in (7, 30, 90)])
     drawn = []
     for planes in ((frame.y, frame.u, frame.v), tuple(map(fenced.copy, (frame.y, frame.u, frame.v)))):
-        sampler = Sampler((planes[0], planes[1], planes[2]), 0.5, rgb_matrix(frame), 16)
+        sampler = Sampler((planes[0], planes[1], planes[2]), 0.5, rgb_matrix(frame.matrix, full_range=False), 16)
         out = np.zeros((frame.height, frame.width, 4), np.uint8)
         sampler.level(out, frame.width, frame.height)
         drawn.append((out, sampler.crops(squares, 24), sampler.crops(squares, 48)))
@@ -151,7 +151,7 @@ def test_a_crop_is_the_mean_of_what_lies_beneath_each_pixel(side: int) -> None:
 
 def test_squares_that_nobody_asks_for_are_black() -> None:
     frame = raw(packaged_face())
-    sampler = Sampler((frame.y, frame.u, frame.v), 0.5, rgb_matrix(frame), 16)
+    sampler = Sampler((frame.y, frame.u, frame.v), 0.5, rgb_matrix(frame.matrix, full_range=False), 16)
     odd = [[np.nan, 0, 24], [0, np.inf, 24], [1e12, 0, 24], [0, 0, 1e9], [0, 0, 0], [0, 0, -5], [0, 0, np.nan]]
     assert not sampler.crops(np.array(odd), 24).any()
 
@@ -187,7 +187,7 @@ def test_what_the_kernels_could_not_read_is_refused(pnet: Proposer, rnet: Classi
         with pytest.raises(ValueError, match="24 wide and high"):
             rnet.classify(crops)
     frame = raw(packaged_face())
-    sampler = Sampler((frame.y, frame.u, frame.v), 0.5, rgb_matrix(frame), 16)
+    sampler = Sampler((frame.y, frame.u, frame.v), 0.5, rgb_matrix(frame.matrix, full_range=False), 16)
     for out in (noise(10, 10, 4), noise(20, 20, 3), noise(40, 20, 4)[::2]):
         with pytest.raises(ValueError, match="do not fit"):
             sampler.level(out, 20, 20)

@@ -81,25 +81,38 @@ class _Colours(ctypes.Structure):
     )
 
 
+def _readable(plane: Plane) -> Plane:
+    """Rows of pixels without gaps, one behind the other in memory: all that the kernels can read."""
+    beside, below = plane.strides[1], plane.strides[0]
+    return plane if beside == 1 and below >= plane.shape[1] else np.ascontiguousarray(plane)
+
+
+def _plane(plane: Plane, black: int) -> _Plane:
+    height, width = plane.shape
+    return _Plane(plane.__array_interface__["data"][0], plane.strides[0], width, height, black)
+
+
+@functools.lru_cache(maxsize=16)  # matrices and ranges of all cameras
+def _colours(matrix: bytes, black: int) -> _Colours:
+    whole = np.rint(np.frombuffer(matrix, np.float32).reshape(3, 4) * (32768 / 4)).astype(int)
+    (red_y, _, red_v, _), (green_y, green_u, green_v, _), (blue_y, blue_u, _, _) = whole.tolist()
+    return _Colours(red_y, red_v, green_y, green_u, green_v, blue_y, blue_u, black)
+
+
 class Sampler:
     """Draws pictures of any size from three planes, by averaging areas."""
 
     fine = 1.5
 
-    def __init__(
-        self, planes: tuple[Plane, Plane, Plane], share: float, matrix: NDArray[np.float32], black: int
-    ) -> None:
+    def __init__(self, planes: Planes, share: float, matrix: NDArray[np.float32], black: int) -> None:
         """`share`: the chroma planes' size as a share of the luma's, 0.5 or 1. `matrix` turns (Y, U, V, 1) into RGB,
         (3, 4); `black` is the luma of black."""
         self._library = _needed()
-        # Rows of pixels without gaps, any distance apart: all that the kernels can read.
-        self._kept = [plane if plane.strides[1] == 1 else np.ascontiguousarray(plane) for plane in planes]
-        luma, *chroma = ((plane.ctypes.data, plane.strides[0], plane.shape[1], plane.shape[0]) for plane in self._kept)
-        self._planes = (_Plane * 3)(_Plane(*luma, black), *(_Plane(*plane, 128) for plane in chroma))
+        self._kept = [_readable(plane) for plane in planes]
+        blacks = (black, 128, 128)
+        self._planes = (_Plane * 3)(*(_plane(plane, value) for plane, value in zip(self._kept, blacks, strict=True)))
         self._share = ctypes.c_double(share)
-        whole = np.rint(matrix * (32768 / 4)).astype(int)
-        (red_y, _, red_v, _), (green_y, green_u, green_v, _), (blue_y, blue_u, _, _) = whole.tolist()
-        self._colours = ctypes.byref(_Colours(red_y, red_v, green_y, green_u, green_v, blue_y, blue_u, black))
+        self._colours = ctypes.byref(_colours(matrix.tobytes(), black))
 
     def level(self, out: Pixels, width: int, height: int) -> None:
         """The whole picture into the first `width` columns and `height` rows of `out`: RGBX, at most a quarter as wide.

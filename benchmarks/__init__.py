@@ -1,0 +1,1 @@
+"""Commands for developers that measure; nothing here is installed. Run from the repository's root."""
