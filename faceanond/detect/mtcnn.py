@@ -22,8 +22,8 @@ from faceanond.detect.boxes import Boxes, Scores
 from faceanond.detect.native import Classifier
 from faceanond.detect.networks import ANSWERS, Answers, ByteNetworks, FloatNetworks, Pixels, Runner, ask, logit
 from faceanond.detect.picture import Picture
-from faceanond.detect.proposals import Look, propose_bytes, propose_dense, refuse_more_than, spread
-from faceanond.detect.protocol import DetectRequest
+from faceanond.detect.proposals import Look, propose_bytes, propose_dense, spread
+from faceanond.detect.protocol import Answer, DetectRequest, too_many
 from faceanond.detect.pyramid import levels
 from faceanond.errors import DetectionError
 from faceanond.frames import Box, ColourMatrix, Face, FrameId, RawFrame
@@ -54,6 +54,7 @@ class _Job:
     picture: Picture
     boxes: Boxes = field(default_factory=lambda: np.empty((0, 4)))
     scores: Scores = field(default_factory=lambda: np.empty(0))
+    refused: DetectionError | None = None
 
 
 class Mtcnn:
@@ -86,9 +87,9 @@ class Mtcnn:
         for network in (networks.pnet, networks.rnet, networks.onet):
             network.warm_up()
 
-    def detect(self, requests: Sequence[DetectRequest]) -> list[tuple[Face, ...]]:
-        """See `Detector.detect`. Reasons of its DetectionError: nan, shape, too_many_faces, detector_failed,
-        device_lost, closed."""
+    def detect(self, requests: Sequence[DetectRequest]) -> list[Answer]:
+        """See `Detector.detect`. Reasons of its DetectionErrors: nan, shape, detector_failed, device_lost, closed; and
+        too_many_faces for single frames."""
         networks = self._open()
         if not requests:
             return []
@@ -127,8 +128,8 @@ class Mtcnn:
         """Fills each job with the squares that may hold a face."""
         pyramids = [levels(*job.frame.size, job.options.min_size, job.options.scale_factor) for job in jobs]
         looks = [
-            [Look(job.picture.level(level), logit(job.options.network_thresholds[0])) for level in pyramid]
-            for job, pyramid in zip(jobs, pyramids, strict=True)
+            [Look(index, job.picture.level(level), logit(job.options.network_thresholds[0])) for level in pyramid]
+            for index, (job, pyramid) in enumerate(zip(jobs, pyramids, strict=True))
         ]
         every = [look for of_one in looks for look in of_one]
         if not every:
@@ -138,7 +139,8 @@ class Mtcnn:
         else:
             propose_dense(every, pnet, self._sheet)
         for job, pyramid, of_one in zip(jobs, pyramids, looks, strict=True):
-            if not of_one:
+            if not of_one or of_one[0].refused is not None:
+                job.refused = of_one[0].refused if of_one else None
                 continue
             answers = np.concatenate([look.answers for look in of_one])
             level_of = np.repeat(np.arange(len(of_one)), [len(look.cells) for look in of_one])
@@ -146,7 +148,9 @@ class Mtcnn:
             cells = geometry.cell_boxes(np.concatenate([look.cells for look in of_one]), scales)
             kept = geometry.suppressed(cells, answers[:, 0], _LEVEL_OVERLAP, level_of)
             kept = kept[geometry.suppressed(cells[kept], answers[kept, 0], _PYRAMID_OVERLAP)]
-            refuse_more_than(_MOST_PROPOSALS, len(kept))
+            if len(kept) > _MOST_PROPOSALS:
+                job.refused = too_many(len(kept), _MOST_PROPOSALS)
+                continue
             _keep(job, geometry.squared(geometry.corrected(cells[kept], answers[kept, 1:])), answers[kept, 0])
 
     def _refine(self, rnet: Runner, jobs: Sequence[_Job]) -> None:
@@ -220,7 +224,9 @@ def _keep(job: _Job, boxes: Boxes, scores: Scores | Answers) -> None:
     job.boxes, job.scores = boxes[inside], scores[inside].astype(np.float64)
 
 
-def _faces(job: _Job) -> tuple[Face, ...]:
+def _faces(job: _Job) -> Answer:
+    if job.refused is not None:
+        return job.refused
     probabilities = 1 / (1 + np.exp(-job.scores))
     return tuple(Face(Box(*box), score) for box, score in zip(job.boxes.tolist(), probabilities.tolist(), strict=True))
 

@@ -7,7 +7,7 @@ level, and the float network only at the 12x12 pixels of cells that could be one
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from faceanond.detect.boxes import CELL, STRIDE
 from faceanond.detect.native import Proposer
 from faceanond.detect.networks import ANSWERS, Answers, Pixels, Runner, ask, checked
-from faceanond.detect.protocol import TOO_MANY
+from faceanond.detect.protocol import too_many
 from faceanond.errors import DetectionError
 
 MARGIN = 0.75
 """How far the 8-bit network's score may be too low."""
 MOST_CELLS = 8192
-"""Cells of one level that P-Net may fire on: a crowd of a hundred faces fires on a few thousand."""
+"""Cells of one frame that P-Net may fire on, or nearly: a crowd of a hundred faces fires on a few thousand."""
 
 _RUN_PIXELS = 1 << 19
 """Pixels of levels in one run of P-Net at most: its largest tensor holds 64 bytes for each."""
@@ -38,11 +38,14 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False)
 class Look:
-    """One level of one frame, and what P-Net found in it: columns and rows of cells (n, 2), answers (n, 5)."""
+    """One level of one frame, and what P-Net found in it: columns and rows of cells (n, 2), answers (n, 5). `frame`
+    counts the frames; `refused` says why this one is not looked at further."""
 
+    frame: int
     picture: Pixels
     threshold: float
     """The score that a cell must exceed."""
+    refused: DetectionError | None = None
     cells: Cells = field(default_factory=lambda: np.empty((0, 2), np.int32))
     answers: Answers = field(default_factory=lambda: np.empty((0, ANSWERS), np.float32))
 
@@ -69,6 +72,7 @@ def propose_dense(looks: Sequence[Look], pnet: Runner, sheet: int | None) -> Non
     for look in looks:
         look.cells = np.concatenate([cells for cells, _ in found[id(look)]])
         look.answers = np.concatenate([answers for _, answers in found[id(look)]])
+    _refuse_crowds(looks)
 
 
 def propose_bytes(looks: Sequence[Look], proposer: Proposer, pnet: Runner, threads: Executor | None) -> None:
@@ -76,9 +80,9 @@ def propose_bytes(looks: Sequence[Look], proposer: Proposer, pnet: Runner, threa
 
     def work(look: Look) -> None:
         look.cells, look.answers = proposer.propose(look.picture, look.threshold - MARGIN, MOST_CELLS)
-        refuse_more_than(MOST_CELLS, len(look.cells))
 
     spread(work, looks, threads)
+    _refuse_crowds(looks)
     close = [np.flatnonzero(look.answers[:, 0] <= look.threshold) for look in looks]
     asked = [_patches(look, which) for look, which in zip(looks, close, strict=True) if len(which)]
     patches = np.concatenate(asked) if asked else np.empty((0, CELL, CELL, 4), np.uint8)
@@ -88,12 +92,6 @@ def propose_bytes(looks: Sequence[Look], proposer: Proposer, pnet: Runner, threa
         look.answers[which] = answers
         passed = look.answers[:, 0] > look.threshold
         look.cells, look.answers = look.cells[passed], look.answers[passed]
-
-
-def refuse_more_than(most: int, candidates: int) -> None:
-    """Raises DetectionError(TOO_MANY) for a picture that is a trick or a poster."""
-    if candidates > most:
-        raise DetectionError(TOO_MANY, f"{candidates} places in one picture look like a face; at most {most} are read")
 
 
 def spread(work: Callable[[T], object], items: Iterable[T], threads: Executor | None) -> None:
@@ -106,6 +104,17 @@ def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """The items in parts of at most that size."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def _refuse_crowds(looks: Sequence[Look]) -> None:
+    """Empties the looks of frames in which too much looks like a face, before that costs more."""
+    cells: Counter[int] = Counter()
+    for look in looks:
+        cells[look.frame] += len(look.cells)
+    for look in looks:
+        if cells[look.frame] > MOST_CELLS:
+            look.refused = too_many(cells[look.frame], MOST_CELLS)
+            look.cells, look.answers = look.cells[:0], look.answers[:0]
 
 
 def _patches(look: Look, which: NDArray[np.intp]) -> Pixels:
@@ -141,7 +150,6 @@ class _Piece:
         column, row = left // STRIDE, top // STRIDE
         mine = answer[:, row : row + _cells(height), column : column + _cells(width)]
         rows, columns = np.nonzero(mine[0] > self.look.threshold)
-        refuse_more_than(MOST_CELLS, len(rows))
         cells = np.stack([columns + self.left // STRIDE, rows + self.top // STRIDE], axis=1)
         return cells.astype(np.int32), mine[:, rows, columns].T
 

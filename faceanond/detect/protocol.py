@@ -23,6 +23,14 @@ class DetectRequest:
 TOO_MANY = "too_many_faces"
 """The reason of a DetectionError that is the picture's fault and says nothing about the detector's health."""
 
+Answer = tuple[Face, ...] | DetectionError
+"""For one frame: its faces, or why this frame alone, and no other of the batch, gets no answer."""
+
+
+def too_many(places: int, most: int) -> DetectionError:
+    """Refuses a picture that is a trick or a poster, and would take the time of every other camera."""
+    return DetectionError(TOO_MANY, f"{places} places in one picture look like a face; at most {most} are read")
+
 
 class DeviceLostError(DetectionError):
     """The device will never answer again in this process; only a restart helps."""
@@ -48,8 +56,8 @@ class Detector(Protocol):
         """Pays first-run costs before the first real frame."""
         ...
 
-    def detect(self, requests: Sequence[DetectRequest]) -> list[tuple[Face, ...]]:
-        """The faces of each frame, in the order of the requests; independent of the batch's other frames.
+    def detect(self, requests: Sequence[DetectRequest]) -> list[Answer]:
+        """The answer for each frame, in the order of the requests; independent of the batch's other frames.
 
         Raises DetectionError, or anything else, when no answer can be believed: the caller conceals those frames.
         """

@@ -22,7 +22,7 @@ from faceanond.detect import boxes as geometry
 from faceanond.detect.boxes import Boxes, Scores
 from faceanond.detect.onnx_file import Signature
 from faceanond.detect.picture import Picture
-from faceanond.detect.protocol import TOO_MANY, DetectRequest
+from faceanond.detect.protocol import Answer, DetectRequest, too_many
 from faceanond.detect.whole import GRID, Look, looks, rgb_picture
 from faceanond.errors import DetectionError, UnavailableError
 from faceanond.frames import Box, Face
@@ -96,9 +96,9 @@ class SingleShot:
         width, height = looks(1280, 720, 40)[0].padded
         self._answers(self._open(), np.zeros((1, 3, height, width), np.float32))
 
-    def detect(self, requests: Sequence[DetectRequest]) -> list[tuple[Face, ...]]:
-        """See `Detector.detect`. Reasons of its DetectionError: nan, shape, too_many_faces, detector_failed,
-        device_lost, closed."""
+    def detect(self, requests: Sequence[DetectRequest]) -> list[Answer]:
+        """See `Detector.detect`. Reasons of its DetectionErrors: nan, shape, detector_failed, device_lost, closed; and
+        too_many_faces for single frames."""
         network = self._open()
         if not requests:
             return []
@@ -168,13 +168,12 @@ class SingleShot:
         shares = request.frame.width / look.width, request.frame.height / look.height
         return boxes * np.array(shares * 2), scores
 
-    def _faces(self, request: DetectRequest, parts: Sequence[tuple[Boxes, Scores]]) -> tuple[Face, ...]:
+    def _faces(self, request: DetectRequest, parts: Sequence[tuple[Boxes, Scores]]) -> Answer:
         if not parts:
             return ()
         boxes, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
         if len(boxes) > _MOST_CANDIDATES:
-            message = f"{len(boxes)} places in one picture look like a face; at most {_MOST_CANDIDATES} are read"
-            raise DetectionError(TOO_MANY, message)
+            return too_many(len(boxes), _MOST_CANDIDATES)
         inside = geometry.touching(boxes, *request.frame.size)
         boxes, scores = boxes[inside], scores[inside]
         kept = geometry.suppressed(boxes, scores, OVERLAP)

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 import numpy as np
 from numpy.typing import NDArray
 
-from faceanond.detect.protocol import Detector, DetectRequest
+from faceanond.detect.protocol import Answer, Detector, DetectRequest
 from faceanond.errors import DetectionError
 from faceanond.frames import Box, Face
 from faceanond.stats import SECONDS, Histogram, HistogramSnapshot
@@ -38,11 +38,12 @@ class UnionDetector:
         for member in self._members:
             member.warm_up()
 
-    def detect(self, requests: Sequence[DetectRequest]) -> list[tuple[Face, ...]]:
-        """See `Detector.detect`. Raises what any member raises: no answer is better than some of the faces."""
+    def detect(self, requests: Sequence[DetectRequest]) -> list[Answer]:
+        """See `Detector.detect`. Raises what any member raises, and refuses the frames that any refuses: no answer is
+        better than some of the faces."""
         start = time.perf_counter()
         answers = [self._asked(member, requests) for member in self._members]
-        faces = [merged(of_frame) for of_frame in zip(*answers, strict=True)]
+        faces = [_together(of_frame) for of_frame in zip(*answers, strict=True)]
         self._seconds.observe(time.perf_counter() - start)
         return faces
 
@@ -61,11 +62,20 @@ class UnionDetector:
                 stack.callback(member.close)
 
     @staticmethod
-    def _asked(member: Detector, requests: Sequence[DetectRequest]) -> list[tuple[Face, ...]]:
+    def _asked(member: Detector, requests: Sequence[DetectRequest]) -> list[Answer]:
         answers = member.detect(requests)
         if len(answers) != len(requests):
             raise DetectionError("shape", f"{member.name} answered {len(answers)} of {len(requests)} frames")
         return answers
+
+
+def _together(answers: Sequence[Answer]) -> Answer:
+    faces = []
+    for answer in answers:
+        if isinstance(answer, DetectionError):
+            return answer
+        faces.append(answer)
+    return merged(faces)
 
 
 def merged(answers: Sequence[Sequence[Face]]) -> tuple[Face, ...]:

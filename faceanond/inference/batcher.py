@@ -222,9 +222,9 @@ class Batcher:
                 return error
             errors = [outcome for outcome in outcomes if isinstance(outcome, DetectionError)]
             self._failures += len(errors)
-            if not errors:  # else frames were tried more than once, or not to the end
-                self._pace.note(sum(waiter.cost for waiter in batch), self._clock.monotonic() - started)
             unwell = [error for error in errors if error.reason != TOO_MANY]
+            if not unwell:  # else frames were tried more than once, or not to the end
+                self._pace.note(sum(waiter.cost for waiter in batch), self._clock.monotonic() - started)
             failed_in_a_row = failed_in_a_row + 1 if len(unwell) == len(outcomes) else 0
             # Counted here: by the time of the delivery another batch may have been taken.
             came_round = partial(self._came_round, self._shared.waiting.batches)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from faceanond.detect.protocol import Detector, DetectRequest, DeviceLostError
+from faceanond.detect.protocol import TOO_MANY, Detector, DetectRequest, DeviceLostError
 from faceanond.errors import DetectionError
 from faceanond.frames import Detections, Face
 from faceanond.inference.canary import Canary, Outcome, Ride
@@ -38,7 +38,7 @@ def _attempt(
     outcomes = _answers(detector, asked)
     if isinstance(outcomes, list) and ride is not None:
         outcomes = canary.alight(ride, outcomes)
-    if isinstance(outcomes, DetectionError) or any(isinstance(outcome, DetectionError) for outcome in outcomes):
+    if isinstance(outcomes, DetectionError) or any(map(_unwell, outcomes)):
         canary.distrust()
     return outcomes
 
@@ -57,7 +57,14 @@ def _answers(detector: Detector, requests: Sequence[DetectRequest]) -> list[Outc
     return [_believed(request, faces) for request, faces in zip(requests, answers, strict=True)]
 
 
-def _believed(request: DetectRequest, faces: Iterable[Face]) -> Outcome:
+def _unwell(outcome: Outcome) -> bool:
+    """Whether an outcome says something about the detector's health."""
+    return isinstance(outcome, DetectionError) and outcome.reason != TOO_MANY
+
+
+def _believed(request: DetectRequest, faces: Iterable[Face] | DetectionError) -> Outcome:
+    if isinstance(faces, DetectionError):
+        return faces
     try:
         found = tuple(faces)
         finite = all(face.box.finite and math.isfinite(face.score) for face in found)

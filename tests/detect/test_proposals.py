@@ -15,7 +15,6 @@ from faceanond.detect.pyramid import levels
 from faceanond.detect.quantise import quantised, ranges
 from faceanond.detect.session import Device, Network
 from faceanond.detect.weights import load_weights
-from faceanond.errors import DetectionError
 from tests.frames_util import posed, raw
 
 THRESHOLD = logit(0.6)
@@ -33,10 +32,10 @@ def proposer(kernels: None) -> Proposer:
 
 def looks(*names: str, threshold: float = THRESHOLD) -> list[Look]:
     found = []
-    for name in names:
+    for index, name in enumerate(names):
         frame = raw(posed(name))
         picture = Picture(frame)
-        found += [Look(picture.level(level), threshold) for level in levels(*frame.size, 20, 0.709)]
+        found += [Look(index, picture.level(level), threshold) for level in levels(*frame.size, 20, 0.709)]
     return found
 
 
@@ -79,7 +78,7 @@ def test_a_level_too_large_for_one_run_gives_the_same_in_strips(
     st.sampled_from([24, 64, 320]),
 )
 def test_pieces_lie_apart_on_their_sheets_and_miss_no_cell(sizes: list[tuple[int, int]], side: int) -> None:
-    all_looks = [Look(np.zeros((2 * h, 2 * w, 4), np.uint8), 0.0) for h, w in sizes]
+    all_looks = [Look(0, np.zeros((2 * h, 2 * w, 4), np.uint8), 0.0) for h, w in sizes]
     pieces = [piece for look in all_looks for piece in _cut(look, side)]
     seen: dict[int, set[tuple[int, int]]] = {id(look): set() for look in all_looks}
     for piece in pieces:
@@ -155,15 +154,38 @@ def test_the_pictures_of_cells_are_what_the_level_shows() -> None:
         assert (patch == look.picture[2 * y : 2 * y + 12, 2 * x : 2 * x + 12]).all()
 
 
-def test_a_level_full_of_candidates_is_refused(
+def test_a_frame_full_of_candidates_is_refused_and_no_other(
     pnet: Runner, proposer: Proposer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proposals, "MOST_CELLS", 50)
+    monkeypatch.setattr(proposals, "MOST_CELLS", 300)
     for propose in (
         lambda all_looks: propose_dense(all_looks, pnet, None),
         lambda all_looks: propose_dense(all_looks, pnet, 320),
         lambda all_looks: propose_bytes(all_looks, proposer, pnet, None),
     ):
-        with pytest.raises(DetectionError, match="look like a face") as caught:
-            propose(looks("astronaut 1.0", threshold=-20.0))
-        assert caught.value.reason == "too_many_faces"
+        full, fine = looks("astronaut 1.0", threshold=-20.0), looks("astronaut 0.35")
+        for look in fine:
+            look.frame = 1
+        propose([*full, *fine])
+        for look in full:
+            assert look.refused is not None
+            assert look.refused.reason == "too_many_faces"
+            assert not len(look.cells)
+        assert all(look.refused is None for look in fine)
+        assert any(len(look.cells) for look in fine)
+
+
+def test_what_a_crowd_costs_is_bounded_before_the_float_network_is_asked(
+    proposer: Proposer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Never:
+        most = 1
+
+        def warm_up(self) -> None:
+            return
+
+        def run(self, pictures: Pixels) -> Answers:
+            raise AssertionError("the float network was asked")
+
+    monkeypatch.setattr(proposals, "MOST_CELLS", 0)
+    propose_bytes(looks("astronaut 0.35"), proposer, Never(), None)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faceanond.config.model import DetectOptions
-from faceanond.detect.protocol import Detector, DetectRequest
+from faceanond.detect.protocol import Answer, Detector, DetectRequest, too_many
 from faceanond.detect.union import UnionDetector, merged
 from faceanond.errors import DetectionError
 from faceanond.frames import Box, Face
@@ -34,7 +34,7 @@ class Member:
     def warm_up(self) -> None:
         self.warm = True
 
-    def detect(self, requests: Sequence[DetectRequest]) -> list[tuple[Face, ...]]:
+    def detect(self, requests: Sequence[DetectRequest]) -> list[Answer]:
         self._seconds.observe(0.1)
         return [tuple(self._answer(request.frame.id.index)) for request in requests]
 
@@ -50,7 +50,7 @@ def requests(count: int) -> list[DetectRequest]:
     return [DetectRequest(raw(picture, index=index), DetectOptions()) for index in range(count)]
 
 
-def asked(*members: Detector, frames: int = 1) -> list[tuple[Face, ...]]:
+def asked(*members: Detector, frames: int = 1) -> list[Answer]:
     return UnionDetector(members).detect(requests(frames))
 
 
@@ -124,6 +124,19 @@ def test_a_failure_of_one_member_is_a_failure_of_all(first: bool) -> None:
     with pytest.raises(DetectionError) as caught:
         asked(*(members if first else reversed(members)))
     assert caught.value.reason == "nan"
+
+
+def test_a_frame_that_one_member_refuses_is_refused_and_no_other() -> None:
+    class Refusing(Member):
+        def detect(self, requests: Sequence[DetectRequest]) -> list[Answer]:
+            answers: list[Answer] = list(super().detect(requests))
+            return [too_many(9, 8), *answers[1:]]
+
+    members = [Refusing("a"), Member("b", lambda index: [face(0, 0, 9, 9)])]
+    for order in (members, members[::-1]):
+        refused, fine = asked(*order, frames=2)
+        assert isinstance(refused, DetectionError)
+        assert fine == (face(0, 0, 9, 9),)
 
 
 def test_a_member_that_answers_too_few_frames_is_not_believed() -> None:

@@ -9,7 +9,7 @@ import pytest
 from faceanond.config.model import DetectOptions
 from faceanond.detect.known import CAMERA as CANARY
 from faceanond.detect.known import SIZE
-from faceanond.detect.protocol import DetectRequest, DeviceLostError
+from faceanond.detect.protocol import DetectRequest, DeviceLostError, too_many
 from faceanond.errors import DetectionError
 from faceanond.frames import Box, Detections, Face
 from faceanond.inference.canary import Canary, Outcome
@@ -80,6 +80,23 @@ def test_one_poisonous_frame_conceals_no_other(canary: Canary) -> None:
     detector = FakeDetector(answer)
     assert reasons(infer(detector, requests("a", "b", "c"), canary)) == [None, "nan", None]
     assert detector.cameras == [["a", "b", "c"], ["a"], ["b"], ["c"]]
+
+
+def test_a_frame_that_is_refused_alone_costs_the_others_no_second_look(clock: FakeClock) -> None:
+    canary = Canary("cpu", clock)
+
+    class Choosy(FakeDetector):
+        def detect(self, requests: Sequence[DetectRequest]) -> list[tuple[Face, ...]]:
+            answers = super().detect(requests)
+            poster = [request.frame.id.camera == "poster" for request in requests]
+            return [too_many(9, 8) if bad else answer for bad, answer in zip(poster, answers, strict=True)]  # type: ignore[misc]
+
+    detector = Choosy()
+    assert reasons(infer(detector, requests("a", "poster", "c"), canary)) == [None, "too_many_faces", None]
+    assert len(detector.batches) == 1
+    # It is the picture's fault, so the next batch needs no canary.
+    infer(detector, requests("a"), canary)
+    assert len(detector.batches[-1]) == 1
 
 
 @pytest.mark.parametrize("provider", ["cpu", "cuda"])

@@ -20,8 +20,9 @@ from faceanond.clock import SystemClock
 from faceanond.config.model import Camera
 from faceanond.daemon.bench.figures import BatchCost, Cost, Times, mean_between, there_and_back
 from faceanond.detect.protocol import Detector, DetectRequest
-from faceanond.errors import FaceanondError
+from faceanond.errors import DetectionError, FaceanondError
 from faceanond.frames import Detections, RawFrame
+from faceanond.pipeline.judge import Judged, seal_judged
 from faceanond.publish.encoder import Encoder
 
 WARM_UP = 3
@@ -103,11 +104,12 @@ def measure_stages(
             frame = replace(frames[order[number % len(order)]], captured=began + number / fps)
             with _timed(times["detect"] if counted else None):
                 (found,) = detector.detect([DetectRequest(frame, camera.detector)])
+            outcome = found if isinstance(found, DetectionError) else Detections(frame.id, found)
             with _timed(times["seal"] if counted else None):
-                sealed = anonymiser.seal(frame, Detections(frame.id, found), fps=fps)
+                sealed = seal_judged(anonymiser, Judged(frame, outcome), fps=fps)
             with _timed(times["encode"] if counted else None):
                 encoder.encode(sealed)
-            faces.append(len(found))
+            faces.append(len(outcome.faces) if isinstance(outcome, Detections) else 0)
     finally:
         encoder.close()
     means = {name: mean_between(before.get(name), after) for name, after in detector.stage_seconds().items()}
