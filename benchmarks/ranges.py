@@ -55,20 +55,20 @@ Values = list[NDArray[np.float32]]
 
 
 class Open:
-    """One network in float32 whose values before each PReLU are visible."""
+    """One network in float32 as it was published, whose values before each PReLU are visible if `shown`."""
 
-    def __init__(self, weights: Weights, name: str) -> None:
+    def __init__(self, weights: Weights, name: str, *, shown: bool = True) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
         arrays = [array.astype(np.float64) for array in getattr(weights, name)]
-        shown = []
+        values = []
         tensor, channels = "x", 3
         for index, pool in enumerate(_POOLS[name]):
             kernel, bias, slopes = arrays[3 * index : 3 * index + 3]
             if index == 0:
                 kernel, bias = kernel / 128, bias - kernel.sum((0, 1, 2)) * 127.5 / 128
-            shown.append(self._conv(tensor, kernel, bias))
-            tensor, channels = self._prelu(shown[-1], slopes), kernel.shape[-1]
+            values.append(self._conv(tensor, kernel, bias))
+            tensor, channels = self._prelu(values[-1], slopes), kernel.shape[-1]
             if pool is not None:
                 padding = "SAME_UPPER" if pool[1] else "VALID"
                 tensor = self._node("MaxPool", tensor, kernel_shape=[pool[0]] * 2, strides=[2, 2], auto_pad=padding)
@@ -76,24 +76,25 @@ class Open:
         if name != "pnet":
             dense, bias, slopes = rest[:3]
             kernel = dense.reshape(3, 3, channels, -1).transpose(1, 0, 2, 3)
-            shown.append(self._conv(tensor, kernel, bias))
-            tensor, rest = self._prelu(shown[-1], slopes), rest[3:]
-        face, face_bias = rest[-2].reshape(-1, 2), rest[-1]
-        kernel = (face[:, 1:] - face[:, :1])[None, None]
-        shown.append(self._conv(tensor, kernel, face_bias[1:] - face_bias[:1]))
+            values.append(self._conv(tensor, kernel, bias))
+            tensor, rest = self._prelu(values[-1], slopes), rest[3:]
+        face, face_bias, box, box_bias = rest[-2].reshape(-1, 2), rest[-1], rest[0].reshape(-1, 4), rest[1]
+        kernel = np.concatenate([face[:, 1:] - face[:, :1], box], axis=1)[None, None]
+        values.append(self._conv(tensor, kernel, np.concatenate([face_bias[1:] - face_bias[:1], box_bias])))
         value = helper.make_tensor_value_info
         graph = helper.make_graph(
             self._nodes,
             name,
             [value("x", TensorProto.FLOAT, ["n", 3, "h", "w"])],
-            [value(output, TensorProto.FLOAT, None) for output in shown],
+            [value(output, TensorProto.FLOAT, None) for output in (values if shown else values[-1:])],
             self._constants,
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        self._session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        self.model = bytes(model.SerializeToString())
+        self._session = ort.InferenceSession(self.model, providers=["CPUExecutionProvider"])
 
     def run(self, pictures: NDArray[np.uint8]) -> Values:
-        """RGBX pictures to the values before each PReLU, then the score difference."""
+        """RGBX pictures to the values before each PReLU, then the score difference and the corrections."""
         planar = pictures[..., :3].transpose(0, 3, 1, 2).astype(np.float32)
         return list(self._session.run(None, {"x": planar}))
 

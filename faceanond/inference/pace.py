@@ -10,9 +10,10 @@ from __future__ import annotations
 
 BATCH_TIME = 0.04
 """Seconds: the time between two pictures of most cameras."""
-FIRST = 400_000
-"""Pixels of pyramid that one core of an EPYC does in that time (`detect/cost`). Any start would do: a fast device is
-known after a few batches, since a batch that took a tenth of its time lets the next hold nearly ten times as much."""
+FIRST = 800_000
+"""Pixels of pyramid (`detect/cost`) that one core of an EPYC does in that time with the float networks. Any start would
+do: a fast device is known after a few batches, since a batch that took a tenth of its time lets the next hold nearly
+ten times as much."""
 _WEIGHT = 0.25
 """Of the newest batch in the mean: one hiccup of the machine is smoothed, a crowd in the pictures is soon noticed."""
 

@@ -220,7 +220,7 @@ def test_a_box_that_is_not_finite_is_refused() -> None:
 def test_a_picture_full_of_candidates_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(single_shot, "_MOST_CANDIDATES", 11)
     full = made(lambda batch: np.ones((len(batch), *answer_shape(*batch.shape[:1:-1])), np.float32))
-    (refused,) = full.detect([DetectRequest(raw(grey()), DetectOptions())])
+    (refused,) = full.detect([DetectRequest(raw(grey()), PLAIN)])
     assert isinstance(refused, DetectionError)
     assert refused.reason == "too_many_faces"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from faceanond.inference.policy import WaitingFrames
 
-SPEED = 10_000_000
+SPEED = 20_000_000
 """Cost that the detector does in a second."""
 
 
