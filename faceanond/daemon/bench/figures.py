@@ -153,11 +153,15 @@ def capacity(
     return Capacity(math.floor(PLANNED * carried / fps + 1e-9), carried, limit, limits, work, overhead)
 
 
+def asked_too_much(together: Together, carried: Capacity) -> bool:
+    """Whether the common run fell behind at a load that the parts do not even promise, now that it is known what
+    joining them costs. What came out then is no limit: with fewer frames to decode in vain, more would have."""
+    return together.share < KEPT_UP and together.asked > min(carried.limits["processor"], carried.limits["detector"])
+
+
 def _fell_behind(together: Together, promised: float) -> bool:
     """Whether frames were lost that the parts alone, which promise so many a second, would have carried."""
-    # A hair more than the full load: that was reckoned from the same numbers.
-    carried = together.asked <= 1.01 * FULL_LOAD * promised
-    return carried and together.share < KEPT_UP and together.captured >= ENOUGH_FRAMES
+    return together.asked <= promised and together.share < KEPT_UP and together.captured >= ENOUGH_FRAMES
 
 
 def likely_batch(batches: Sequence[BatchCost], fps: float) -> BatchCost:

@@ -16,7 +16,7 @@ from faceanond.config.model import Camera, Config
 from faceanond.config.secrets import secret_values
 from faceanond.config.types import Source as SourceUrl
 from faceanond.daemon.bench import plan as planned
-from faceanond.daemon.bench.figures import Together, capacity, full_load, run_seconds
+from faceanond.daemon.bench.figures import Together, asked_too_much, capacity, full_load, run_seconds
 from faceanond.daemon.bench.machine import Others, this_machine
 from faceanond.daemon.bench.plan import Plan, make_plan
 from faceanond.daemon.bench.report import Result, as_json, as_text
@@ -90,8 +90,11 @@ def _measure(config: Config, plan: Plan) -> Result:
         )
         frames.clear()
         stages = {"decode": decode, **measured.stages}
-        expected = capacity(stages, batches, None, cores=machine.cores, fps=plan.fps)
-        together = _together(config, detector, camera, plan, expected.frames_per_second)
+        carried = capacity(stages, batches, None, cores=machine.cores, fps=plan.fps)
+        together = _together(config, detector, camera, plan, carried.frames_per_second)
+        carried = capacity(stages, batches, together, cores=machine.cores, fps=plan.fps)
+        if asked_too_much(together, carried):
+            together = _together(config, detector, camera, plan, carried.frames_per_second)
         taken = others.share()
         return Result(
             machine=machine,

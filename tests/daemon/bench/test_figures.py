@@ -13,6 +13,7 @@ from faceanond.daemon.bench.figures import (
     Spread,
     Times,
     Together,
+    asked_too_much,
     capacity,
     full_load,
     likely_batch,
@@ -116,6 +117,14 @@ def test_a_few_late_frames_are_no_limit() -> None:
 
 def test_cameras_that_were_too_many_from_the_start_say_nothing_about_joining() -> None:
     assert "together" not in capacity(STAGES, SINGLE, together(cameras=2, share=0.6), cores=1, fps=25).limits
+
+
+@pytest.mark.parametrize(("cameras", "share", "again"), [(2, 0.6, True), (2, 0.95, False), (1, 0.6, False)])
+def test_cameras_that_were_too_many_once_joining_is_known_are_tried_again_with_fewer(
+    cameras: int, share: float, again: bool
+) -> None:
+    run = together(cameras=cameras, share=share)
+    assert asked_too_much(run, capacity(STAGES, SINGLE, run, cores=1, fps=25)) is again
 
 
 def test_a_run_of_a_few_frames_says_nothing_about_a_limit() -> None:
