@@ -166,6 +166,7 @@ class _Loader:
         detector, http, rtsp, webrtc = fleet["detector"], fleet["http"], fleet["rtsp"], fleet["webrtc"]
         if isinstance(detector, Detector):
             self._check(rules.model_files(detector))
+            self._check(rules.device(detector))
         if isinstance(http, Http) and isinstance(rtsp, Rtsp):
             self._check(rules.listeners(http, rtsp))
         if isinstance(webrtc, WebRtc):

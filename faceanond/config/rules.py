@@ -28,6 +28,17 @@ def model_files(detector: Detector) -> Iterator[Finding]:
         yield ("detector", key), message
 
 
+def device(detector: Detector) -> Iterator[Finding]:
+    """TensorRT compiles for sizes that are known beforehand, and detectors of whole pictures take any."""
+    whole = [name for name in detector.name if name in FILE_DETECTORS]
+    if detector.device == "tensorrt" and whole:
+        message = (
+            f"{' and '.join(whole)} would be compiled anew, for minutes, for each camera's size; "
+            'write device = "cuda", which needs no compiling'
+        )
+        yield ("detector", "device"), message
+
+
 def listeners(http: Http, rtsp: Rtsp) -> Iterator[Finding]:
     """Two listeners cannot share a port of one interface."""
     if rtsp.enabled and http.listen[1] == rtsp.listen[1] != 0 and _overlap(http.listen[0], rtsp.listen[0]):

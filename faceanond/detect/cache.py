@@ -45,6 +45,17 @@ def cache_folder() -> Path:
     return (Path(home) if Path(home).is_absolute() else Path.home() / ".cache") / "faceanond"
 
 
+def engines_folder(folder: Path | None = None) -> Path | None:
+    """Where TensorRT may keep engines, for this user alone, because they are programs; None when nowhere."""
+    path = (cache_folder() if folder is None else folder) / "tensorrt"
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        log.warning("TensorRT's engines cannot be kept, so each start compiles them anew", reason=str(error))
+        return None
+    return path
+
+
 def mtcnn_graphs(folder: Path | None = None) -> Graphs:
     """The graphs from the folder (default: `cache_folder()`), built and kept there when it has none.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from faceanond.config.detectors import FILE_DETECTORS
 from faceanond.config.model import Detector as DetectorConfig
+from faceanond.detect.cache import engines_folder
 from faceanond.detect.centerface import CENTERFACE
 from faceanond.detect.model_files import model_path, read_model
 from faceanond.detect.mtcnn_networks import open_mtcnn
@@ -31,6 +33,8 @@ def open_detector(settings: DetectorConfig, *, cache: Path | None = None) -> Det
     caller closes the detector.
     """
     device = choose_device(settings.device, settings.threads)
+    if device.provider == "tensorrt":
+        device = replace(device, engines=engines_folder(cache))
     members = [
         open_mtcnn(settings, device, cache) if name == "mtcnn" else open_single_shot(settings, name, device)
         for name in settings.name

@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import importlib.util
 import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 # The wheels report to their maker unless told not to, before the library is loaded: a privacy tool must not, and needs
 # no device id and no event database in the home folder either.
@@ -48,10 +50,12 @@ PIXELS = "pixels"
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where networks run: `provider` is "cpu", "cuda" or "tensorrt". `threads` is for one network on the CPU."""
+    """Where networks run: `provider` is "cpu", "cuda" or "tensorrt". `threads` is for one network on the CPU; `engines`
+    is the folder in which TensorRT keeps what it has compiled."""
 
     provider: str
     threads: int
+    engines: Path | None = None
 
 
 def runtime_version() -> str:
@@ -97,12 +101,26 @@ def _missing(provider: str) -> str | None:
     said = io.StringIO()
     with contextlib.redirect_stdout(said):  # it prints what it could not load
         ort.preload_dlls()
+    if provider == "tensorrt":
+        _load_tensorrt()
     try:
         _open_probe(provider)
     except UnavailableError as error:
         details = " ".join(said.getvalue().split())
         return f"{error}; {details}" if details else str(error)
     return None
+
+
+def _load_tensorrt() -> None:
+    """Loads TensorRT from its wheel, which ONNX Runtime does not look for; one that the system has is found anyway."""
+    # Ten bits of precision would move borderline scores, and the provider has no option for it.
+    os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+    wheel = importlib.util.find_spec("tensorrt_libs")
+    for folder in wheel.submodule_search_locations or () if wheel else ():
+        for pattern in ("libnvinfer.so.*", "libnvonnxparser.so.*"):
+            for library in Path(folder).glob(pattern):
+                with contextlib.suppress(OSError):  # the probe says what is missing
+                    ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
 
 
 def _open_probe(provider: str) -> None:
@@ -231,6 +249,9 @@ def _provider_options(device: Device, largest: tuple[int, ...] | None) -> list[s
         return [("CUDAExecutionProvider", cuda)]
     if device.provider == "tensorrt":
         tensorrt = {"trt_max_workspace_size": str(_GPU_MEMORY), "trt_fp16_enable": "0"}
+        if device.engines is not None:
+            # Compiling takes minutes. The files' names carry the network's hash, TensorRT's version and the card's.
+            tensorrt |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(device.engines)}
         if largest is not None:
             # One engine for all batch sizes; without a profile it would be built again for each, for minutes.
             most, *item = largest

@@ -54,6 +54,18 @@ def test_listeners_that_do_not_meet_are_fine(http: str, rtsp: str) -> None:
     assert listening(http, rtsp) == []
 
 
+@pytest.mark.parametrize(("name", "device"), [("mtcnn", "tensorrt"), ("yunet", "cuda"), ("centerface", "auto")])
+def test_a_detector_runs_on_devices_that_suit_it(name: str, device: str) -> None:
+    assert problems(f"[detector]\nname = '{name}'\ndevice = '{device}'") == []
+
+
+def test_a_detector_of_whole_pictures_is_not_compiled_for_each_size() -> None:
+    [(place, message)] = problems("[detector]\nname = ['mtcnn', 'yunet']\ndevice = 'tensorrt'")
+    assert place == "c.toml:3 detector.device"
+    assert message.startswith("yunet would be compiled anew")
+    assert 'device = "cuda"' in message
+
+
 def test_a_listener_that_does_not_run_takes_no_port() -> None:
     assert listening(":80", ":80", "enabled = false") == []
 

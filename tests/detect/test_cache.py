@@ -84,3 +84,17 @@ def test_the_folder_follows_systemd_then_the_users_cache(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert os.fspath(cache.cache_folder()) == folder
+
+
+def test_engines_are_kept_for_this_user_alone(tmp_path: Path) -> None:
+    folder = cache.engines_folder(tmp_path / "cache")
+    assert folder is not None
+    assert folder.is_dir()
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_without_a_folder_engines_are_not_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with capture_logs() as logs:
+        assert cache.engines_folder(tmp_path / "file") is None
+    assert "compiles them anew" in logs[0]["event"]

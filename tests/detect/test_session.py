@@ -194,3 +194,32 @@ def test_tensorrt_is_told_the_shapes_once() -> None:
     assert options["trt_profile_min_shapes"] == "pixels:1x320x320x4"
     assert options["trt_profile_max_shapes"] == "pixels:32x320x320x4"
     assert fallback == "CUDAExecutionProvider"
+
+
+def test_tensorrt_keeps_what_it_compiled_where_there_is_a_folder(tmp_path: Path) -> None:
+    (_, options), _ = session._provider_options(Device("tensorrt", 1, tmp_path), None)
+    assert isinstance(options, dict)
+    assert options["trt_engine_cache_path"] == str(tmp_path)
+    (_, options), _ = session._provider_options(Device("tensorrt", 1), None)
+    assert "trt_engine_cache_path" not in options
+
+
+def test_tensorrt_is_loaded_from_its_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tensorrt_libs").mkdir()
+    (tmp_path / "tensorrt_libs" / "__init__.py").touch()
+    for name in ("libnvonnxparser.so.10", "libnvinfer.so.10", "libnvinfer_dispatch.so.10", "libnvinfer.so"):
+        (tmp_path / "tensorrt_libs" / name).touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    loaded: list[str] = []
+    monkeypatch.setattr(session.ctypes, "CDLL", lambda name, mode: loaded.append(Path(name).name))
+    session._load_tensorrt()
+    assert loaded == ["libnvinfer.so.10", "libnvonnxparser.so.10"]
+
+
+def test_a_broken_library_of_tensorrt_is_left_to_the_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tensorrt_libs").mkdir()
+    (tmp_path / "tensorrt_libs" / "libnvinfer.so.10").write_text("no library")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    session._load_tensorrt()
