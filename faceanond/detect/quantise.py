@@ -1,4 +1,4 @@
-"""MTCNN's networks in 8-bit integers: from the published weights to the arrays that `native/kernels.c` reads. Pure.
+"""MTCNN's networks in 8-bit integers: from the published weights to the arrays that `native/networks.c` reads. Pure.
 
 Affine quantisation as in Jacob et al. 2018 (arXiv 1712.05877), per channel. A value between layers is an unsigned byte
 b that stands for step * (b - zero); the steps come from the ranges in `ranges.json`, values beyond which saturate.

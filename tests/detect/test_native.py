@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from faceanond.detect.native.build import build
 from faceanond.detect.picture import rgb_matrix
 from faceanond.detect.quantise import quantised, ranges
 from faceanond.detect.weights import load_weights
+from tests.conftest import need_tool
 from tests.frames_util import packaged_face, raw
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -149,13 +150,6 @@ def test_a_crop_is_the_mean_of_what_lies_beneath_each_pixel(side: int) -> None:
         assert (crop[..., 0] == crop[..., 2]).all()
 
 
-def test_squares_that_nobody_asks_for_are_black() -> None:
-    frame = raw(packaged_face())
-    sampler = Sampler((frame.y, frame.u, frame.v), 0.5, rgb_matrix(frame.matrix, full_range=False), 16)
-    odd = [[np.nan, 0, 24], [0, np.inf, 24], [1e12, 0, 24], [0, 0, 1e9], [0, 0, 0], [0, 0, -5], [0, 0, np.nan]]
-    assert not sampler.crops(np.array(odd), 24).any()
-
-
 def test_a_threshold_leaves_the_cells_above_it(pnet: Proposer) -> None:
     picture = noise(60, 80, 4)
     cells, answers = pnet.propose(picture, -np.inf, 10_000)
@@ -193,6 +187,16 @@ def test_what_the_kernels_could_not_read_is_refused(pnet: Proposer, rnet: Classi
             sampler.level(out, 20, 20)
 
 
+def test_what_the_kernels_have_no_room_for_is_refused() -> None:
+    frame = raw(noise(200, 300, 3))
+    sampler = Sampler((frame.y, frame.u, frame.v), 0.5, rgb_matrix(frame.matrix, full_range=False), 16)
+    with pytest.raises(ValueError, match="too many to be drawn as 74x60"):
+        sampler.level(noise(60, 74, 4), 74, 60)
+    for square in ([0, 0, 97], [0, 0, 0], [0, 0, -5], [0, 0, np.nan], [np.inf, 0, 20], [0, np.nan, 20], [1e7, 0, 20]):
+        with pytest.raises(ValueError, match="at most 96 long"):
+            sampler.crops(np.array([[0.0, 0.0, 20.0], square]), 24)
+
+
 def test_a_library_that_is_missing_or_broken_is_a_reason_and_no_crash(tmp_path: Path) -> None:
     broken = tmp_path / "broken.so"
     broken.write_bytes(b"not a library")
@@ -208,9 +212,26 @@ def test_a_library_of_another_source_is_not_used(tmp_path: Path, monkeypatch: py
     assert "built from another source" in str(native._library(copy))
 
 
+def test_no_access_to_memory_is_out_of_bounds_and_no_arithmetic_undefined(tmp_path: Path) -> None:
+    gcc, library = need_tool("gcc"), tmp_path / "watched.so"
+    build(library, "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    watchers = [run(gcc, f"-print-file-name={name}").stdout.strip() for name in ("libasan.so", "libubsan.so")]
+    environ = {
+        "LD_PRELOAD": ":".join(watchers),
+        "ASAN_OPTIONS": "detect_leaks=0",  # Python keeps what it likes
+        "PYTHONMALLOC": "malloc",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    result = run(sys.executable, "-m", "tests.detect.kernel_fuzz", str(library), "25", environ=environ)
+    assert (result.returncode, result.stdout) == (0, "done 25\n"), result.stderr[-3000:]
+
+
+def run(*command: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
+
+
 def test_the_build_compiles_and_names_what_it_was_built_from(tmp_path: Path) -> None:
-    if shutil.which("gcc") is None and shutil.which("clang") is None:
-        pytest.skip("no C compiler is installed")
+    need_tool("gcc")
     build(tmp_path / "kernels.so", "-O0")
     assert isinstance(native._library(tmp_path / "kernels.so"), ctypes.CDLL)
 

@@ -1,6 +1,6 @@
 """The compiled kernels, where this machine can run them.
 
-`kernels.c` is built when the package is installed, if there is a C compiler; nothing else depends on it. Everything
+The C files are compiled when the package is installed, if there is a C compiler; nothing else depends on it. Everything
 that calls it is in here, so that no other module sees a pointer. The calls release Python's lock.
 """
 
@@ -99,6 +99,12 @@ def _colours(matrix: bytes, black: int) -> _Colours:
     return _Colours(red_y, red_v, green_y, green_u, green_v, blue_y, blue_u, black)
 
 
+_MOST_ZOOM = 4
+"""Pixels along a side that one of a drawn picture can be made of: what the kernels have room for."""
+_FAR = 1e6
+"""Pixels, beyond which no square is looked for."""
+
+
 class Sampler:
     """Draws pictures of any size from three planes, by averaging areas."""
 
@@ -115,12 +121,16 @@ class Sampler:
         self._colours = ctypes.byref(_colours(matrix.tobytes(), black))
 
     def level(self, out: Pixels, width: int, height: int) -> None:
-        """The whole picture into the first `width` columns and `height` rows of `out`: RGBX, at most a quarter as wide.
+        """The whole picture into the first `width` columns and `height` rows of `out`: RGBX. It is at most four times
+        as wide and as high as that.
 
         Raises DetectionError("detector_failed") without memory.
         """
         if out.shape[0] < height or out.shape[1] < width or not _fits(out, (*out.shape[:2], 4)):
             raise ValueError(f"{width}x{height} RGBX pixels do not fit into {out.dtype} of shape {out.shape}")
+        rows, columns = self._kept[0].shape
+        if columns > _MOST_ZOOM * width or rows > _MOST_ZOOM * height:
+            raise ValueError(f"{columns}x{rows} pixels are too many to be drawn as {width}x{height}")
         failed = self._library.faceanond_level(
             self._planes,
             self._share,
@@ -139,6 +149,9 @@ class Sampler:
         if side > 48:
             raise ValueError(f"crops are at most 48 wide and high, not {side}")
         squares = np.ascontiguousarray(squares, np.float64).reshape(-1, 3)
+        lengths = squares[:, 2]
+        if not (np.abs(squares) < _FAR).all() or not ((lengths > 0) & (lengths <= _MOST_ZOOM * side)).all():
+            raise ValueError(f"squares are at most {_MOST_ZOOM * side} long, and near the picture")
         out = np.empty((len(squares), side, side, 4), np.uint8)
         self._library.faceanond_crops(
             self._planes,

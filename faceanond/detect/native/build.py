@@ -1,4 +1,4 @@
-"""Compiles `kernels.c`: called while the package is built, and after a change of the source by running this file.
+"""Compiles the C files beside it: called while the package is built, and after a change of one by running this file.
 
 Uses the standard library alone, since nothing else is there yet when a package is built.
 """
@@ -14,7 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-SOURCE = Path(__file__).parent / "kernels.c"
+SOURCES = tuple(Path(__file__).parent / name for name in ("networks.c", "pictures.c", "suppression.c", "library.c"))
+_HEADER = Path(__file__).parent / "kernels.h"
 LIBRARY = Path(__file__).parent / "_kernels.so"
 BUILDS_HERE = sys.platform == "linux" and platform.machine().lower() in {"x86_64", "amd64"}
 """Whether the kernels are written for this kind of machine at all."""
@@ -25,8 +26,8 @@ _FLAGS = (
 
 
 def source_hash() -> str:
-    """Names the source: the library holds it, so that one that was built from another source is not used."""
-    return hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
+    """Names the sources: the library holds it, so that one that was built from others is not used."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in (_HEADER, *SOURCES))).hexdigest()[:16]
 
 
 def build(library: Path, *more: str) -> None:
@@ -34,7 +35,8 @@ def build(library: Path, *more: str) -> None:
     compiler say. `CC` in the environment names another compiler."""
     compiler = shlex.split(os.environ.get("CC", "")) or [shutil.which("gcc") or shutil.which("clang") or "cc"]
     hashed = f'-DSOURCE_HASH="{source_hash()}"'
-    subprocess.run([*compiler, *_FLAGS, hashed, *more, "-o", str(library), str(SOURCE)], check=True)  # noqa: S603
+    command = [*compiler, *_FLAGS, hashed, *more, "-o", str(library), *map(str, SOURCES)]
+    subprocess.run(command, check=True)  # noqa: S603
 
 
 if __name__ == "__main__":
