@@ -49,8 +49,9 @@ def test_a_level_is_nearly_the_area_average(compiled: bool, size: tuple[int, int
 @compiled
 @pytest.mark.parametrize(("width", "height"), [(96, 54), (97, 54), (96, 55), (97, 55)])
 def test_a_level_has_even_sides_and_repeats_its_edge_for_them(compiled: bool, width: int, height: int) -> None:
-    picture = Picture(raw(packaged_face()[:144]), compiled=compiled).level(Level(0.2, width, height))
+    picture = Picture(raw(packaged_face()[:288]), compiled=compiled).level(Level(0.2, width, height))
     assert picture.shape == (height + height % 2, width + width % 2, 4)
+    assert picture.any()
     assert (picture[:, -1] == picture[:, width - 1]).all()
     assert (picture[-1] == picture[height - 1]).all()
 
