@@ -36,7 +36,9 @@ def detector(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     quantised = request.param == "8 bit first"
     if quantised:
         request.getfixturevalue("kernels")
-    settings = DetectorConfig(device="cpu", threads=1, quantised=quantised)
+    # Another device for a run by hand, as docs/guide/gpu.md has it.
+    device = DetectorConfig(device=os.environ.get("FACEANOND_TEST_DEVICE", "cpu")).device  # type: ignore[arg-type]
+    settings = DetectorConfig(device=device, threads=1, quantised=quantised)
     opened = open_detector(settings, cache=tmp_path_factory.mktemp("graphs"))
     yield opened
     opened.close()
