@@ -128,7 +128,9 @@ def _heading(result: Result) -> Iterator[str]:
     yield from _labelled("versions", ", ".join(f"{name} {result.versions[name]}" for name in SHOWN_VERSIONS))
     yield from _labelled("scene", f"{result.faces:.1f} faces in a picture, {result.found:.1f} of them found")
     for name, table in result.settings.items():
-        yield from _labelled(f"[{name}]", " ".join(f"{key}={_value(value)}" for key, value in table.items()))
+        # An empty list says something (no legend), an empty text or table does not (no model file).
+        set_here = {key: value for key, value in table.items() if value not in ("", {}, None)}
+        yield from _labelled(f"[{name}]", " ".join(f"{key}={_value(value)}" for key, value in set_here.items()))
 
 
 def _busy(detect: Cost) -> str:
@@ -140,6 +142,8 @@ def _value(value: object) -> str:
     """Without spaces, so that lines break between keys only."""
     if isinstance(value, list):
         return "[" + ",".join(map(_value, value)) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}={_value(held)}" for key, held in value.items()) + "}"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
