@@ -115,6 +115,21 @@ class Box:
         """The part inside a picture of that size; may be empty (width or height <= 0)."""
         return Box(max(self.x1, 0.0), max(self.y1, 0.0), min(self.x2, float(width)), min(self.y2, float(height)))
 
+    def shares(self, other: Box) -> float:
+        """Their intersection over the smaller of the two; 0 when one has no area."""
+        width = min(self.x2, other.x2) - max(self.x1, other.x1)
+        height = min(self.y2, other.y2) - max(self.y1, other.y1)
+        smaller = min(self.width * self.height, other.width * other.height)
+        return width * height / smaller if width > 0 and height > 0 and smaller > 0 else 0.0
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return (self.x1 + self.x2) / 2, (self.y1 + self.y2) / 2
+
+    def moved(self, dx: float, dy: float) -> Box:
+        """The box elsewhere."""
+        return Box(self.x1 + dx, self.y1 + dy, self.x2 + dx, self.y2 + dy)
+
     def rounded_out(self) -> tuple[int, int, int, int]:
         """The smallest whole-pixel box around this one."""
         return math.floor(self.x1), math.floor(self.y1), math.ceil(self.x2), math.ceil(self.y2)
@@ -122,10 +137,30 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One face as a detector saw it: its tight box and its score in 0..1."""
+    """One face in one frame: its tight box and its score in 0..1.
+
+    `sure`: whether the score passed the thresholds; a face that is not counts only where a track believes it.
+    `guided`: whether it was found by a closer look at one place, not by the search of the whole picture.
+    `turn`: radians by which the picture had to be turned for the face to be upright. `track`: its number in its
+    camera, once a tracker has given one. `coasted`: whether the track alone says that it is there.
+    """
 
     box: Box
     score: float
+    sure: bool = True
+    guided: bool = False
+    turn: float = 0.0
+    track: int | None = None
+    coasted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Where a track expects its face in the next frame, and how that was turned when it was last seen."""
+
+    track: int
+    box: Box
+    turn: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

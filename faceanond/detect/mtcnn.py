@@ -7,6 +7,7 @@ copies of the networks (see `networks`), they look first.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from faceanond.config.model import DetectOptions
 from faceanond.detect import boxes as geometry
 from faceanond.detect.boxes import Boxes, Scores
+from faceanond.detect.guided import Place, any_turns, expected_turns, look_again
 from faceanond.detect.native import Classifier
 from faceanond.detect.networks import ANSWERS, Answers, ByteNetworks, FloatNetworks, Pixels, Runner, ask, logit
 from faceanond.detect.picture import Picture
@@ -26,7 +28,7 @@ from faceanond.detect.proposals import Look, propose_bytes, propose_dense, sprea
 from faceanond.detect.protocol import Answer, DetectRequest, too_many
 from faceanond.detect.pyramid import levels
 from faceanond.errors import DetectionError
-from faceanond.frames import Box, ColourMatrix, Face, FrameId, RawFrame
+from faceanond.frames import Box, ColourMatrix, Expected, Face, FrameId, RawFrame
 from faceanond.stats import SECONDS, Histogram, HistogramSnapshot
 
 _LEVEL_OVERLAP = 0.5
@@ -45,12 +47,25 @@ _MOST_PROPOSALS = 1024
 is a trick or a poster, and would take the time of every other camera; it is refused, and so concealed."""
 
 
+_HINTS = (0.5, 0.2, 0.1)
+"""The scores in P-, R- and O-Net from which something is a hint, where a tracker asks for hints."""
+_LOOK = 0.1
+"""The score from which a hint deserves a closer look."""
+_SAME = 0.3
+"""Intersection over the smaller box from which a place needs no closer look, since a face was found there."""
+_MOST_DOUBTFUL = 12
+"""Candidates below R-Net's threshold that go on to O-Net in one frame of 640x360, the best first."""
+_MOST_HINTS = 3
+"""Hints in one frame of 640x360 that get a closer look, the best first."""
+
+
 @dataclass(slots=True)
 class _Job:
     """One frame on its way through the cascade."""
 
     frame: RawFrame
     options: DetectOptions
+    expected: tuple[Expected, ...] | None
     picture: Picture
     boxes: Boxes = field(default_factory=lambda: np.empty((0, 4)))
     scores: Scores = field(default_factory=lambda: np.empty(0))
@@ -78,7 +93,7 @@ class Mtcnn:
         self._quick = quick
         self._threads = ThreadPoolExecutor(threads, "detect") if quick is not None and threads > 1 else None
         self._sheet = sheet
-        self._times = {stage: Histogram(*SECONDS) for stage in ("pnet", "rnet", "onet", "total")}
+        self._times = {stage: Histogram(*SECONDS) for stage in ("pnet", "rnet", "onet", "guided", "total")}
 
     def warm_up(self) -> None:
         """Runs each network in every batch size, and a whole 1280x720 picture."""
@@ -93,7 +108,7 @@ class Mtcnn:
         networks = self._open()
         if not requests:
             return []
-        jobs = [_Job(request.frame, request.options, Picture(request.frame)) for request in requests]
+        jobs = [_Job(r.frame, r.options, r.expected, Picture(r.frame)) for r in requests]
         with self._timed("total"):
             with self._timed("pnet"):
                 self._propose(networks.pnet, jobs)
@@ -101,7 +116,11 @@ class Mtcnn:
                 self._refine(networks.rnet, jobs)
             with self._timed("onet"):
                 self._decide(networks.onet, jobs)
-        return [_faces(job) for job in jobs]
+            answers = [_faces(job) for job in jobs]
+            if any(job.expected is not None for job in jobs):
+                with self._timed("guided"):
+                    answers = self._look_again(networks, jobs, answers)
+        return answers
 
     def stage_seconds(self) -> Mapping[str, HistogramSnapshot]:
         """Time by stage, a batch counting once. Cropping and suppression belong to the network that they serve."""
@@ -127,9 +146,10 @@ class Mtcnn:
     def _propose(self, pnet: Runner, jobs: Sequence[_Job]) -> None:
         """Fills each job with the squares that may hold a face."""
         pyramids = [levels(*job.frame.size, job.options.min_size, job.options.scale_factor) for job in jobs]
+        thresholds = [logit(_least(job, job.options.network_thresholds[0], _HINTS[0])) for job in jobs]
         looks = [
-            [Look(index, job.picture.level(level), logit(job.options.network_thresholds[0])) for level in pyramid]
-            for index, (job, pyramid) in enumerate(zip(jobs, pyramids, strict=True))
+            [Look(index, job.picture.level(level), threshold) for level in pyramid]
+            for index, (job, pyramid, threshold) in enumerate(zip(jobs, pyramids, thresholds, strict=True))
         ]
         every = [look for of_one in looks for look in of_one]
         if not every:
@@ -154,7 +174,7 @@ class Mtcnn:
             _keep(job, geometry.squared(geometry.corrected(cells[kept], answers[kept, 1:])), answers[kept, 0])
 
     def _refine(self, rnet: Runner, jobs: Sequence[_Job]) -> None:
-        pooled = _Pool(jobs, 24, [job.options.network_thresholds[1] for job in jobs])
+        pooled = _Pool(jobs, 24, [_least(job, job.options.network_thresholds[1], _HINTS[1]) for job in jobs])
         answers, exact = self._classified(pooled.crops, rnet, self._quick.rnet if self._quick else None, "R-Net")
         scores = answers[:, 0]
         close = ~exact & (np.abs(scores - pooled.thresholds) < MARGIN)
@@ -162,22 +182,24 @@ class Mtcnn:
         passed = scores > pooled.thresholds
         for job, mine in zip(jobs, pooled.parts(passed), strict=True):
             kept = mine[geometry.suppressed(pooled.boxes[mine], scores[mine], _REFINED_OVERLAP)]
+            certain = int((scores[kept] > logit(job.options.network_thresholds[1])).sum())  # they come first
+            kept = kept[: certain + _share(_MOST_DOUBTFUL, job)]
             _keep(job, geometry.squared(geometry.corrected(pooled.boxes[kept], answers[kept, 1:])), scores[kept])
 
     def _decide(self, onet: Runner, jobs: Sequence[_Job]) -> None:
-        thresholds = [max(job.options.network_thresholds[2], job.options.score_threshold) for job in jobs]
-        pooled = _Pool(jobs, 48, thresholds)
+        pooled = _Pool(jobs, 48, [_least(job, _final_threshold(job), _HINTS[2]) for job in jobs])
         answers, exact = self._classified(pooled.crops, onet, self._quick.onet if self._quick else None, "O-Net")
         scores, boxes = answers[:, 0], geometry.corrected(pooled.boxes, answers[:, 1:])
         passed = scores > np.where(exact, pooled.thresholds, pooled.thresholds - MARGIN)
-        # Whatever would be reported is asked of the float network first, until nothing else comes to the top.
+        # Whatever would be reported as sure is asked of the float network first, until nothing else comes to the top.
+        nearly = np.array([logit(_final_threshold(job)) for job in jobs])[pooled.of] - MARGIN
         while True:
             best = [
                 mine[geometry.suppressed_by_smaller(boxes[mine], scores[mine], _FINAL_OVERLAP)]
                 for mine in pooled.parts(passed)
             ]
             asked = np.concatenate(best)
-            asked = asked[~exact[asked]]
+            asked = asked[~exact[asked] & (scores[asked] > nearly[asked])]
             if not len(asked):
                 break
             answers[asked] = ask(onet, pooled.crops[asked], "O-Net")
@@ -186,6 +208,51 @@ class Mtcnn:
             exact[asked] = True
         for job, mine in zip(jobs, best, strict=True):
             _keep(job, boxes[mine], scores[mine])
+
+    def _look_again(self, networks: FloatNetworks, jobs: Sequence[_Job], answers: Sequence[Answer]) -> list[Answer]:
+        """The answers, and what a closer look finds where a track expects a face, or where the cascade had a hint."""
+        asked: list[tuple[int, Expected | Face]] = []
+        for index, (job, answer) in enumerate(zip(jobs, answers, strict=True)):
+            if job.expected is None or isinstance(answer, DetectionError):
+                continue
+            sure = [face.box for face in answer if face.sure]
+            lost = [one for one in job.expected if not _covered(one.box, sure)]
+            around = [*sure, *(one.box for one in lost)]
+            hints = [face for face in answer if not face.sure and face.score > _LOOK and not _covered(face.box, around)]
+            asked += [(index, one) for one in lost]
+            asked += [(index, hint) for hint in hints[: _share(_MOST_HINTS, job)]]
+        places = [
+            Place(jobs[i].picture, at.box, expected_turns(at.turn), around=True)
+            if isinstance(at, Expected)
+            else Place(jobs[i].picture, at.box, any_turns(), around=False)
+            for i, at in asked
+        ]
+        quick = self._quick
+        seen = look_again(
+            places,
+            quick.rnet.classify if quick else lambda crops: ask(networks.rnet, crops, "R-Net"),
+            quick.onet.classify if quick else lambda crops: ask(networks.onet, crops, "O-Net"),
+            lambda crops: ask(networks.onet, crops, "O-Net"),
+            min((logit(_final_threshold(jobs[i])) for i, _ in asked), default=0.0) - MARGIN if quick else math.inf,
+        )
+        more: list[list[Face]] = [[] for _ in jobs]
+        for (index, at), sight in zip(asked, seen, strict=True):
+            threshold = _final_threshold(jobs[index])
+            if sight.score > logit(_HINTS[2]):
+                more[index].append(
+                    Face(
+                        sight.box,
+                        _probability(sight.score),
+                        sure=sight.score > logit(threshold),
+                        guided=True,
+                        turn=sight.turn,
+                        track=at.track,
+                    )
+                )
+        return [
+            answer if isinstance(answer, DetectionError) else (*answer, *found)
+            for answer, found in zip(answers, more, strict=True)
+        ]
 
     def _classified(
         self, crops: Pixels, network: Runner, quick: Classifier | None, name: str
@@ -207,16 +274,16 @@ class _Pool:
 
     def __init__(self, jobs: Sequence[_Job], side: int, thresholds: Sequence[float]) -> None:
         """`thresholds`: the probability that each job asks for."""
-        self._of = np.repeat(np.arange(len(jobs)), [len(job.boxes) for job in jobs])
+        self.of = np.repeat(np.arange(len(jobs)), [len(job.boxes) for job in jobs])
         self.boxes = np.concatenate([job.boxes for job in jobs])
         self.crops = np.concatenate([job.picture.crops(job.boxes, side) for job in jobs])
-        self.thresholds = np.array([logit(threshold) for threshold in thresholds])[self._of]
+        self.thresholds = np.array([logit(threshold) for threshold in thresholds])[self.of]
         self._jobs = len(jobs)
 
     def parts(self, wanted: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
         """The places in the pool that are wanted, by job."""
         places = np.flatnonzero(wanted)
-        return np.split(places, np.searchsorted(self._of[places], np.arange(1, self._jobs)))
+        return np.split(places, np.searchsorted(self.of[places], np.arange(1, self._jobs)))
 
 
 def _keep(job: _Job, boxes: Boxes, scores: Scores | Answers) -> None:
@@ -228,7 +295,31 @@ def _faces(job: _Job) -> Answer:
     if job.refused is not None:
         return job.refused
     probabilities = 1 / (1 + np.exp(-job.scores))
-    return tuple(Face(Box(*box), score) for box, score in zip(job.boxes.tolist(), probabilities.tolist(), strict=True))
+    sure = job.scores > logit(_final_threshold(job))
+    return tuple(map(Face, (Box(*box) for box in job.boxes.tolist()), probabilities.tolist(), sure.tolist()))
+
+
+def _final_threshold(job: _Job) -> float:
+    return max(job.options.network_thresholds[2], job.options.score_threshold)
+
+
+def _share(most: int, job: _Job) -> int:
+    """What a frame of that size may have of something that is limited: a large one shows more, at a larger cost."""
+    return round(most * min(max(math.sqrt(job.frame.width * job.frame.height / (640 * 360)), 1.0), 4.0))
+
+
+def _least(job: _Job, threshold: float, hint: float) -> float:
+    """The score that keeps a candidate: a tracker also wants hints."""
+    return threshold if job.expected is None else min(threshold, hint)
+
+
+def _covered(box: Box, others: Sequence[Box]) -> bool:
+    """Whether one of the others is the same face as far as anybody can tell."""
+    return any(box.shares(other) > _SAME for other in others)
+
+
+def _probability(score: float) -> float:
+    return 1 / (1 + math.exp(-score))
 
 
 def _grey(width: int, height: int) -> RawFrame:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from faceanond.config.model import DetectOptions
 from faceanond.errors import DetectionError
-from faceanond.frames import Face, RawFrame
+from faceanond.frames import Expected, Face, RawFrame
 from faceanond.stats import HistogramSnapshot
 
 
@@ -18,6 +18,9 @@ class DetectRequest:
 
     frame: RawFrame
     options: DetectOptions
+    expected: tuple[Expected, ...] | None = None
+    """Where a tracker expects faces: the detector looks there more closely, and also answers with faces that it is not
+    sure of. None without a tracker."""
 
 
 TOO_MANY = "too_many_faces"

@@ -22,7 +22,7 @@ from faceanond.config.model import DetectOptions
 from faceanond.detect.cost import cost
 from faceanond.detect.protocol import TOO_MANY, Detector, DetectRequest, DeviceLostError
 from faceanond.errors import STOPPED, DetectionError
-from faceanond.frames import Detections, RawFrame
+from faceanond.frames import Detections, Expected, RawFrame
 from faceanond.inference.canary import LIMIT, REASON, Canary, Outcome
 from faceanond.inference.pace import Pace
 from faceanond.inference.policy import WaitingFrames
@@ -119,15 +119,18 @@ class Batcher:
             except TimeoutError:
                 log.warning("inference thread left behind", reason="the detector did not return", seconds=GRACE)
 
-    async def detect(self, frame: RawFrame, options: DetectOptions) -> Detections:
-        """The faces of this very frame.
+    async def detect(
+        self, frame: RawFrame, options: DetectOptions, expected: tuple[Expected, ...] | None = None
+    ) -> Detections:
+        """The faces of this very frame. `expected`: see `DetectRequest`.
 
         Raises DetectionError with the reason "timeout", "superseded" (a newer frame of the same camera came),
         "stopped" (the batcher ended or the camera was forgotten), "overload", "canary" (the batch is not believed), or
         the detector's own: "nan", "shape", "detector_failed", "too_many_faces", "closed".
         """
         answer: asyncio.Future[Detections] = asyncio.get_running_loop().create_future()
-        waiter = _Waiter(DetectRequest(frame, options), answer, self._clock.monotonic(), cost(frame.size, options))
+        request = DetectRequest(frame, options, expected)
+        waiter = _Waiter(request, answer, self._clock.monotonic(), cost(frame.size, options))
         shared = self._shared
         with shared.changed:
             if shared.stopped:

@@ -221,6 +221,7 @@ def test_the_time_of_each_stage_is_kept() -> None:
         "pnet": 2,
         "rnet": 2,
         "onet": 2,
+        "guided": 0,
         "total": 2,
     }
 
