@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceanond import __version__
-from faceanond.errors import ConfigError, ExitCode, FaceanondError, UsageError
+from faceanond.errors import ExitCode, FaceanondError, MistakesError, UsageError
 
 if TYPE_CHECKING:
     from faceanond.config.model import Config
@@ -27,11 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
         return command(arguments)
-    except ConfigError as error:
+    except MistakesError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         count = len(error.problems)
-        print(f"faceanond: {count} mistake{'s' if count > 1 else ''} in the configuration", file=sys.stderr)
+        print(f"faceanond: {count} mistake{'s' if count > 1 else ''} in {error.subject}", file=sys.stderr)
         return error.exit_code
     except FaceanondError as error:
         print(f"faceanond: {error}", file=sys.stderr)
