@@ -71,6 +71,13 @@ def _parser() -> argparse.ArgumentParser:
     anonymise.add_argument("--keep-audio", action="store_true", help="copy the sound, too (voices identify people)")
     anonymise.set_defaults(command=_anonymise)
 
+    evaluate = commands.add_parser("evaluate", help="judge the configured pipeline on a clip with labelled faces")
+    evaluate.add_argument("clip", type=Path, metavar="CLIP")
+    evaluate.add_argument("--truth", type=Path, required=True, metavar="FILE.json", help="the clip's labels")
+    evaluate.add_argument("--json", type=Path, metavar="OUT.json", help="write the result as JSON, too")
+    _config_options(evaluate)
+    evaluate.set_defaults(command=_evaluate)
+
     fetch = commands.add_parser("fetch-model", help="download an optional detector's model file, checked by its hash")
     fetch.add_argument("detector", metavar="NAME", help="yunet or centerface")
     fetch.add_argument("--from", dest="url", metavar="URL", help="another place of the same file: https:// or file://")
@@ -179,6 +186,13 @@ def _anonymise(arguments: argparse.Namespace) -> int:
     return run_file_job(
         arguments.input, arguments.output, config, report=arguments.report, keep_audio=arguments.keep_audio
     )
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from faceanond.daemon.evaluate_job import run_evaluation
+
+    config = _config_or_defaults(arguments)
+    return run_evaluation(arguments.clip, arguments.truth, config, json_output=arguments.json)
 
 
 def _fetch_model(arguments: argparse.Namespace) -> int:

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import json
+import sys
 import time
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
 
 from faceanond.anonymise.anonymiser import Anonymiser
 from faceanond.capture.source import Source, StreamInfo
-from faceanond.clock import Clock
+from faceanond.clock import Clock, SystemClock
 from faceanond.config.model import Config
-from faceanond.daemon.file_job import file_source, open_source
-from faceanond.errors import SourceError, SourceFault, UnavailableError, UsageError
+from faceanond.config.secrets import secret_values
+from faceanond.daemon.detector import opened_detector
+from faceanond.daemon.file_job import PATIENCE, file_source, open_source
+from faceanond.daemon.run import first_error, leave_hanging_threads, prepare_process
+from faceanond.errors import ExitCode, SourceError, SourceFault, UnavailableError, UsageError
 from faceanond.evaluate.judge import Judge
+from faceanond.evaluate.report import Result, as_json, as_text
 from faceanond.evaluate.tally import Tally
-from faceanond.evaluate.truth import ClipFacts, Truth
+from faceanond.evaluate.truth import ClipFacts, Truth, read_truth
 from faceanond.frames import RawFrame
+from faceanond.inference.batcher import Batcher
+from faceanond.observe.logging import set_up_logging
 from faceanond.pipeline.file import FilePipeline
 from faceanond.pipeline.judge import DetectsFaces
+from faceanond.pipeline.selftest import detector_answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +56,46 @@ class Evaluation:
     tally: Tally
     cpu_ms: float
     wall_ms: float
-    broken: SourceError | None
+
+
+def run_evaluation(clip: Path, labels: Path, config: Config, *, json_output: Path | None = None) -> int:
+    """Judges the configured pipeline on a labelled clip, prints the result and returns the exit code.
+
+    Raises FaceanondError. With `json_output` the result is written there as well.
+    """
+    prepare_process()
+    clock = SystemClock()
+    with set_up_logging(config.log.model_copy(update={"level": "warning"}), secret_values(config)):
+        _check_output(json_output, (clip, labels))
+        looked = survey(clip, config, clock=clock)
+        truth = read_truth(labels, looked.facts)
+        try:
+            done = asyncio.run(_evaluate(clip, truth, looked, config, clock))
+        except BaseExceptionGroup as group:
+            raise first_error(group) from None
+    facts = looked.facts
+    result = Result(
+        clip=str(clip),
+        sha256=facts.sha256,
+        size=(facts.width, facts.height),
+        truth=str(labels),
+        settings={name: getattr(config, name).model_dump(mode="json") for name in ("detector", "anonymise")},
+        tally=done.tally,
+        cpu_ms=done.cpu_ms,
+        wall_ms=done.wall_ms,
+    )
+    print("\n".join(as_text(result)))
+    if json_output is not None:
+        try:
+            json_output.write_text(json.dumps(as_json(result), indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UnavailableError(f"{json_output}: cannot be written: {error.strerror}") from None
+    leave_hanging_threads(ExitCode.OK)
+    return ExitCode.OK
 
 
 def survey(clip: Path, config: Config, *, clock: Clock) -> Survey:
-    """Reads a clip to its end. Blocking. Raises UnavailableError or UsageError.
+    """Reads a clip to its end. Blocking. Raises UnavailableError or UsageError, SourceError when it breaks off.
 
     It tells how many frames there are (a container only estimates), and what the judge's decoding will cost.
     """
@@ -65,19 +114,23 @@ def survey(clip: Path, config: Config, *, clock: Clock) -> Survey:
             kind = UnavailableError if error.fault is SourceFault.NOT_FOUND else UsageError
             raise kind(str(error)) from None
         width, height, frames = info.width, info.height, 0
-        try:
-            while (frame := source.read()) is not None:
-                width, height = frame.size
-                frames += 1
-        except SourceError:
-            pass  # the pipeline meets the same error, and the caller hears of it then
+        while (frame := source.read()) is not None:
+            width, height = frame.size
+            frames += 1
         return Survey(ClipFacts(digest, width, height, frames), time.process_time() - started)
 
 
 async def evaluate_clip(
-    clip: Path, truth: Truth, looked: Survey, config: Config, detector: DetectsFaces, *, clock: Clock
+    clip: Path,
+    truth: Truth,
+    looked: Survey,
+    config: Config,
+    detector: DetectsFaces,
+    *,
+    clock: Clock,
+    progress: Callable[[int], None] = lambda frames: None,
 ) -> Evaluation:
-    """The labelled frames of a clip through the pipeline. Raises FaceanondError."""
+    """The labelled frames of a clip through the pipeline. `progress` hears how many are done. Raises FaceanondError."""
     async with AsyncExitStack() as stack:
         source, again = (file_source(clip, config, clock=clock) for _ in range(2))
         await open_source(stack, source)
@@ -89,13 +142,49 @@ async def evaluate_clip(
             options=config.detector,
             anonymiser=Anonymiser("file", config.anonymise, clock=clock),
             writer=judge,
+            progress=lambda tally: progress(tally.frames),
         )
         cpu, wall = time.process_time(), time.perf_counter()
-        tally = await pipeline.run()
+        if (broken := (await pipeline.run()).broken) is not None:
+            raise broken
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     frames = max(1, judge.tally.frames)
     own = max(0.0, cpu - judge.cpu - looked.decoding(judge.tally.frames))
-    return Evaluation(judge.tally, 1000 * own / frames, 1000 * wall / frames, tally.broken)
+    return Evaluation(judge.tally, 1000 * own / frames, 1000 * wall / frames)
+
+
+async def _evaluate(clip: Path, truth: Truth, looked: Survey, config: Config, clock: Clock) -> Evaluation:
+    """With a detector of its own and a progress bar on a terminal."""
+    async with AsyncExitStack() as stack:
+        detector = await stack.enter_async_context(opened_detector(config.detector))
+        batcher = Batcher(detector, max_batch=config.detector.max_batch, timeout=PATIENCE, clock=clock)
+        bar = stack.enter_context(
+            tqdm(total=truth.frames, unit=" frames", desc=clip.name, disable=not sys.stderr.isatty())
+        )
+        async with asyncio.TaskGroup() as tasks:
+            inference = tasks.create_task(batcher.run(), name="inference")
+            await detector_answers(batcher)
+            done = await evaluate_clip(
+                clip, truth, looked, config, batcher, clock=clock, progress=lambda frames: _show(bar, frames)
+            )
+            inference.cancel()
+    return done
+
+
+def _show(bar: tqdm[NoReturn], frames: int) -> None:
+    bar.update(frames - bar.n)
+
+
+def _check_output(output: Path | None, inputs: Sequence[Path]) -> None:
+    """Before the work rather than after it."""
+    if output is None:
+        return
+    if output.exists() and any(given.exists() and output.samefile(given) for given in inputs):
+        raise UsageError(f"{output}: is an input; write to another file")
+    if output.is_dir():
+        raise UnavailableError(f"{output}: is a directory")
+    if not output.parent.is_dir():
+        raise UnavailableError(f"{output}: the folder {output.parent} does not exist")
 
 
 class FirstFrames:
