@@ -118,7 +118,7 @@ def _masking(tally: Tally) -> Iterator[str]:
     )
     yield f"masked share of a picture {100 * tally.picture_share:8.2f} %"
     if tally.concealed:
-        yield f"concealed as a whole      {tally.concealed:8} frames, in none of the areas above but the share"
+        yield f"concealed as a whole      {tally.concealed:8} frames: only the share above holds their area"
 
 
 def _worst(leaks: list[Leak]) -> Iterator[str]:
