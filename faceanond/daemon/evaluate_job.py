@@ -147,6 +147,7 @@ async def evaluate_clip(
         cpu, wall = time.process_time(), time.perf_counter()
         if (broken := (await pipeline.run()).broken) is not None:
             raise broken
+        judge.finish()
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     frames = max(1, judge.tally.frames)
     own = max(0.0, cpu - judge.cpu - looked.decoding(judge.tally.frames))

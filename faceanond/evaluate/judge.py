@@ -29,6 +29,7 @@ class Judge:
 
     def __init__(self, truth: Truth, read: Callable[[], RawFrame | None], *, margin: float) -> None:
         self._labels = truth.by_frame()
+        self._frames = truth.frames
         self._read = read
         self._margin = margin
         self.tally = Tally()
@@ -58,6 +59,11 @@ class Judge:
         if frame.reason is not None:
             self.tally.reasons[frame.reason] += 1
         self.cpu += time.thread_time() - started
+
+    def finish(self) -> None:
+        """Raises JudgeError when labelled frames never came out: what was not seen was not judged."""
+        if self.tally.frames != self._frames:
+            raise JudgeError(f"{self._frames} frames are labelled, but {self.tally.frames} came out")
 
     def _note_concealed(self, labels: Sequence[Label]) -> None:
         self.tally.faces += [FaceFrame(label, 1.0, concealed=True) for label in labels if label.kind is Kind.FACE]

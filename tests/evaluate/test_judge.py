@@ -172,6 +172,16 @@ def test_more_pictures_than_the_clip_has_are_refused() -> None:
         judge.write(sealed(raw_frame(), []))
 
 
+def test_frames_that_never_came_out_are_missed() -> None:
+    source = map(raw_frame, range(2))
+    judge = Judge(Truth(2, []), lambda: next(source, None), margin=0.0)
+    judge.write(sealed(raw_frame(), []))
+    with pytest.raises(JudgeError, match="2 frames are labelled, but 1 came out"):
+        judge.finish()
+    judge.write(sealed(raw_frame(1), []))
+    judge.finish()
+
+
 def test_a_picture_of_another_size_is_refused() -> None:
     judge = Judge(Truth(1, []), lambda: raw_frame(size=(640, 480)), margin=0.0)
     with pytest.raises(JudgeError, match="another size"):
