@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceanond import __version__
-from faceanond.errors import ConfigError, ExitCode, FaceanondError, UsageError
+from faceanond.errors import ExitCode, FaceanondError, MistakesError, UsageError
 
 if TYPE_CHECKING:
     from faceanond.config.model import Config
@@ -27,11 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
         return command(arguments)
-    except ConfigError as error:
+    except MistakesError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         count = len(error.problems)
-        print(f"faceanond: {count} mistake{'s' if count > 1 else ''} in the configuration", file=sys.stderr)
+        print(f"faceanond: {count} mistake{'s' if count > 1 else ''} in {error.subject}", file=sys.stderr)
         return error.exit_code
     except FaceanondError as error:
         print(f"faceanond: {error}", file=sys.stderr)
@@ -70,6 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     anonymise.add_argument("--report", type=Path, metavar="FILE.jsonl", help="write one line per frame")
     anonymise.add_argument("--keep-audio", action="store_true", help="copy the sound, too (voices identify people)")
     anonymise.set_defaults(command=_anonymise)
+
+    evaluate = commands.add_parser("evaluate", help="judge the configured pipeline on a clip with labelled faces")
+    evaluate.add_argument("clip", type=Path, metavar="CLIP")
+    evaluate.add_argument("--truth", type=Path, required=True, metavar="FILE.json", help="the clip's labels")
+    evaluate.add_argument("--json", type=Path, metavar="OUT.json", help="write the result as JSON, too")
+    _config_options(evaluate)
+    evaluate.set_defaults(command=_evaluate)
 
     fetch = commands.add_parser("fetch-model", help="download an optional detector's model file, checked by its hash")
     fetch.add_argument("detector", metavar="NAME", help="yunet or centerface")
@@ -179,6 +186,13 @@ def _anonymise(arguments: argparse.Namespace) -> int:
     return run_file_job(
         arguments.input, arguments.output, config, report=arguments.report, keep_audio=arguments.keep_audio
     )
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from faceanond.daemon.evaluate_job import run_evaluation
+
+    config = _config_or_defaults(arguments)
+    return run_evaluation(arguments.clip, arguments.truth, config, json_output=arguments.json)
 
 
 def _fetch_model(arguments: argparse.Namespace) -> int:

@@ -23,7 +23,7 @@ class FaceanondError(Exception):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One mistake in a configuration: `place` is `FILE:LINE`, `key` the dotted path, `message` what is wrong."""
+    """One mistake in a file: `place` is `FILE:LINE` (or `FILE`), `key` the dotted path, `message` what is wrong."""
 
     place: str
     key: str
@@ -33,14 +33,27 @@ class Problem:
         return f"{self.place}: {self.key}: {self.message}" if self.key else f"{self.place}: {self.message}"
 
 
-class ConfigError(FaceanondError):
-    """A configuration with mistakes; carries all of them."""
+class MistakesError(FaceanondError):
+    """A file with mistakes; carries all of them. `subject` says what kind of file."""
 
     exit_code = ExitCode.USAGE
+    subject = "the file"
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
         super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class ConfigError(MistakesError):
+    """A configuration with mistakes."""
+
+    subject = "the configuration"
+
+
+class TruthError(MistakesError):
+    """Labels of a clip with mistakes, or of another clip."""
+
+    subject = "the labels"
 
 
 class UsageError(FaceanondError):

@@ -17,7 +17,7 @@ LAYERS = [
     {"config"},
     {"detect"},
     {"capture", "inference", "track", "anonymise", "publish"},
-    {"pipeline", "observe", "web"},
+    {"pipeline", "observe", "web", "evaluate"},
     {"daemon"},
     {"cli"},
     {"__main__"},

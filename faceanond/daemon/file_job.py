@@ -14,7 +14,7 @@ from tqdm import tqdm
 from faceanond.anonymise.anonymiser import Anonymiser
 from faceanond.capture.factory import make_source
 from faceanond.capture.source import Source, StreamInfo
-from faceanond.clock import SystemClock
+from faceanond.clock import Clock, SystemClock
 from faceanond.config.model import Camera, Config
 from faceanond.config.secrets import secret_values
 from faceanond.config.types import Source as SourceUrl
@@ -57,15 +57,9 @@ async def anonymise_file(
     """
     _check_paths(given, target, report)
     clock = SystemClock()
-    camera = Camera(
-        source=SourceUrl("file", str(given)),
-        detector=config.detector,
-        anonymise=config.anonymise,
-        encode=config.encode,
-    )
     async with AsyncExitStack() as stack:
-        source = make_source("file", camera, generation=1, clock=clock, live=False)
-        info = await _open(stack, source)
+        source = file_source(given, config, clock=clock)
+        info = await open_source(stack, source)
         detector = await stack.enter_async_context(opened_detector(config.detector))
         batcher = Batcher(detector, max_batch=config.detector.max_batch, timeout=PATIENCE, clock=clock)
         with ExitStack() as files:
@@ -107,7 +101,19 @@ def _check_paths(given: Path, target: Path, report: Path | None) -> None:
         raise UsageError(f"{report}: the report and the video cannot be the same file")
 
 
-async def _open(stack: AsyncExitStack, source: Source) -> StreamInfo:
+def file_source(given: Path, config: Config, *, clock: Clock) -> Source:
+    """Every picture of a file, as fast as it is read; not opened yet."""
+    camera = Camera(
+        source=SourceUrl("file", str(given)),
+        detector=config.detector,
+        anonymise=config.anonymise,
+        encode=config.encode,
+    )
+    return make_source("file", camera, generation=1, clock=clock, live=False)
+
+
+async def open_source(stack: AsyncExitStack, source: Source) -> StreamInfo:
+    """Opens the source of a file, for as long as the stack lives. Raises UnavailableError or UsageError."""
     thread = stack.enter_context(ThreadPoolExecutor(1, "open"))
     loop = asyncio.get_running_loop()
     stack.push_async_callback(loop.run_in_executor, thread, source.close)
