@@ -121,6 +121,13 @@ class Anonymise(Table):
         le=500,
         description="standard deviation of the Gaussian blur in pixels, scaled up for large faces; more hides more",
     )
+    noise: int = Field(
+        default=0,
+        ge=0,
+        le=32,
+        description="brightness and colour levels by which each cell may be off, the same for as long as a face is "
+        "followed, so that it does not average out; 0 for none",
+    )
     margin: float = Field(
         default=0.25,
         ge=0.0,
