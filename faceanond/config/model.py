@@ -17,6 +17,7 @@ from faceanond.config.types import (
     Duration,
     ExternalAddress,
     IceUrl,
+    Interval,
     Origin,
     PortRange,
     SourceUrl,
@@ -158,6 +159,24 @@ class Encode(Table):
     )
 
 
+class Probe(Table):
+    """[probe]: a look at what goes out, with the detector's own eyes."""
+
+    interval: Interval = Field(
+        default=0.0,
+        le=86_400,
+        description="how often an encoded picture of each camera is decoded again and searched for faces outside its "
+        "masks; 0s never",
+    )
+    score_threshold: float = Field(
+        default=0.5,
+        ge=0.1,
+        le=1,
+        description="the score that counts there, for the final score and each network; the detector's own where that "
+        "is lower",
+    )
+
+
 class Http(Table):
     """[http]: the listener of pages, WHEP, API and metrics."""
 
@@ -218,7 +237,7 @@ class Log(Table):
 
 
 class Camera(Table):
-    """[cameras.NAME], after the fleet's defaults have been filled into `detector`, `anonymise` and `encode`."""
+    """[cameras.NAME], after the fleet's defaults have been filled into its tables."""
 
     source: SourceUrl = Field(description="where the pictures come from")
     enabled: bool = Field(default=True, description="whether the camera is opened at all")
@@ -237,6 +256,7 @@ class Camera(Table):
     detector: DetectOptions = DetectOptions()
     anonymise: Anonymise = Anonymise()
     encode: Encode = Encode()
+    probe: Probe = Probe()
 
 
 class Config(Table):
@@ -245,6 +265,7 @@ class Config(Table):
     detector: Detector = Detector()
     anonymise: Anonymise = Anonymise()
     encode: Encode = Encode()
+    probe: Probe = Probe()
     http: Http = Http()
     rtsp: Rtsp = Rtsp()
     webrtc: WebRtc = WebRtc()
