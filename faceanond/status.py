@@ -24,7 +24,8 @@ class CameraStatus:
     """One camera at one moment. Counters count since the process started; mappings may lack what never happened.
 
     `source` and `last_error` are redacted. `last_frame` is the wall-clock time of the last captured picture.
-    `dropped` is keyed by (stage, reason). `fail_closed` names why the whole picture is concealed now, or None.
+    `dropped` is keyed by (stage, reason), `probed` by the leak probe's result. `fail_closed` names why the whole
+    picture is concealed now, or None.
     """
 
     name: str
@@ -50,6 +51,8 @@ class CameraStatus:
     viewers: Mapping[str, int] = field(default_factory=dict)
     fail_closed: str | None = None
     fail_closed_seconds: Mapping[str, float] = field(default_factory=dict)
+    probed: Mapping[str, int] = field(default_factory=dict)
+    residual_faces: int = 0
 
     @property
     def up(self) -> bool:

@@ -14,6 +14,7 @@ from faceanond.anonymise import effects, policy
 from faceanond.anonymise.frame import _SEAL, AnonymisedFrame
 from faceanond.anonymise.legend import draw_legend, legend_text
 from faceanond.anonymise.lettering import lettered, paste
+from faceanond.anonymise.noise import Noise
 from faceanond.anonymise.planes import Planes, even
 from faceanond.anonymise.shapes import Stencil, polygons_stencil
 from faceanond.anonymise.slate import slate
@@ -51,6 +52,7 @@ class Anonymiser:
     def __init__(self, camera: str, settings: Anonymise, zones: Sequence[Zone] = (), *, clock: Clock) -> None:
         self._camera = camera
         self._settings = settings
+        self._noise = Noise.of_camera(camera, settings.noise)
         self._polygons = tuple(zones)
         self._clock = clock
         self._zones: _Zones | None = None
@@ -95,7 +97,9 @@ class Anonymiser:
             settings = self._settings
             effects.hide_all(
                 planes,
-                effects.concealing_effect(settings.method, width, height, mosaic_level=settings.mosaic_level),
+                effects.concealing_effect(
+                    settings.method, width, height, mosaic_level=settings.mosaic_level, noise=self._noise
+                ),
             )
             letters = lettered(f"concealed: {reason.replace('_', ' ')}", max(12, planes.height // 24))
             paste(planes, letters, 0, (planes.height - letters.shape[0]) // 2 * 2 if planes.height > 64 else 0)
@@ -156,7 +160,12 @@ class Anonymiser:
             if stencil is None:
                 continue
             effect = effects.effect_for(
-                settings.method, target.side, mosaic_level=settings.mosaic_level, blur_level=settings.blur_level
+                settings.method,
+                target.side,
+                mosaic_level=settings.mosaic_level,
+                blur_level=settings.blur_level,
+                noise=self._noise,
+                track=None,
             )
             hidden.append((stencil, effect))
             regions.append(Region(stencil.bounds(*frame.size), RegionKind.FACE, target.score))

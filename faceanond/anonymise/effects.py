@@ -5,6 +5,8 @@ rounded to one of 29 values. The grid does not move with the face, so a face tha
 detail past the cells' edges more than it must; the sizes come from a short ladder, so that a detection which trembles
 by a pixel keeps its grid. Solid knows nothing.
 
+Noise, where there is some, is added to a mean before it is rounded, so that what is shown has the same 29 values.
+
 Where regions overlap, the coarser one wins. A finer one next to it averages over what the coarser one has left, never
 over the face below.
 """
@@ -21,6 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceanond.anonymise.noise import Noise
 from faceanond.anonymise.planes import NEUTRAL, Planes
 from faceanond.anonymise.shapes import BLOCK, Mask, Stencil
 from faceanond.frames import Plane
@@ -43,17 +46,26 @@ SOLID_LUMA = 60
 @dataclass(frozen=True, slots=True)
 class Effect:
     """How one region is hidden: `cell` is the grid's pitch in pixels (even), `sigma` the blur's standard deviation in
-    pixels, laid over the cells (0: none). A `cell` of 0 fills with one colour."""
+    pixels, laid over the cells (0: none). A `cell` of 0 fills with one colour. `noise` offsets the cells."""
 
     cell: int
     sigma: float = 0.0
+    noise: Noise | None = None
 
 
 SOLID = Effect(0)
 
 
-def effect_for(method: Method, side: float, *, mosaic_level: int, blur_level: float) -> Effect:
-    """The effect for a face whose longer side is `side` pixels.
+def effect_for(
+    method: Method,
+    side: float,
+    *,
+    mosaic_level: int,
+    blur_level: float,
+    noise: Noise | None = None,
+    track: int | None = None,
+) -> Effect:
+    """The effect for a face whose longer side is `side` pixels. `noise` is the camera's, `track` the face's.
 
     At most `mosaic_level` cells touch a side of the face wherever it stands: a length of (level - 1) cells cannot
     touch more. A blur is laid over the same cells.
@@ -62,16 +74,19 @@ def effect_for(method: Method, side: float, *, mosaic_level: int, blur_level: fl
         return SOLID
     wanted = side / (mosaic_level - 1)
     cell = next((size for size in LADDER if size >= wanted), LADDER[-1])
-    return Effect(cell, max(blur_level, BLUR_SHARE * side) if method == "blur" else 0.0)
+    sigma = max(blur_level, BLUR_SHARE * side) if method == "blur" else 0.0
+    return Effect(cell, sigma, None if noise is None else noise.of_track(track))
 
 
-def concealing_effect(method: Method, width: int, height: int, *, mosaic_level: int) -> Effect:
+def concealing_effect(
+    method: Method, width: int, height: int, *, mosaic_level: int, noise: Noise | None = None
+) -> Effect:
     """The effect for a whole picture: at most 16 cells across, and at most `mosaic_level` along its shorter side, so
     that a face which fills the picture is hidden as well as any. Never more than `method` would show of a face."""
     if method == "solid":
         return SOLID
     wanted = max(max(width, height) / ACROSS, min(width, height) / (mosaic_level - 1))
-    return Effect(math.ceil(wanted / BLOCK) * BLOCK)
+    return Effect(math.ceil(wanted / BLOCK) * BLOCK, noise=noise)
 
 
 def hide(planes: Planes, regions: Sequence[tuple[Stencil, Effect]]) -> None:
@@ -115,22 +130,28 @@ _GREY = _Patches(
 
 def _coarsest_first(region: tuple[Stencil, Effect]) -> tuple[object, ...]:
     """Solid, then falling cell size. The rest makes the order one and the same, whatever order the regions came in:
-    what a region shows depends on its bounds, its cells and its blur alone."""
+    what a region shows depends on its bounds, its cells, its blur and its noise alone."""
     stencil, effect = region
-    return effect.cell > 0, -effect.cell, -effect.sigma, stencil.top, stencil.left, stencil.bottom, stencil.right
+    noise = b"" if effect.noise is None else effect.noise.key
+    bounds = stencil.top, stencil.left, stencil.bottom, stencil.right
+    return effect.cell > 0, -effect.cell, -effect.sigma, *bounds, noise
 
 
 def _patches(planes: Planes, stencil: Stencil, effect: Effect) -> _Patches:
     """Looks at every cell that the stencil's bounds touch, each as a whole.
 
-    All that comes out is made of the rounded means alone.
+    All that comes out is made of the rounded means (and the noise) alone.
     """
     if effect.cell == 0:
         return _GREY
     pitch = effect.cell // BLOCK
     rows = _edges(stencil.top, stencil.bottom, pitch, planes.height // BLOCK)
     columns = _edges(stencil.left, stencil.right, pitch, planes.width // BLOCK)
-    means = _rounded_means(planes, rows, columns)
+    offsets: NDArray[np.int64] | int = 0
+    if effect.noise is not None:
+        place = int(rows[0]) // pitch, int(columns[0]) // pitch
+        offsets = effect.noise.offsets(*place, len(rows) - 1, len(columns) - 1, cell=effect.cell)
+    means = _rounded_means(planes, rows, columns, offsets)
     if effect.sigma > 0:
         # Over the cells, not over the pixels: as smooth, a hundred times faster, and nothing finer can come through.
         soft = cv2.GaussianBlur(means, (0, 0), effect.sigma / effect.cell, borderType=cv2.BORDER_REPLICATE)
@@ -169,9 +190,11 @@ def _edges(start: int, end: int, pitch: int, limit: int) -> NDArray[np.intp]:
     return edges
 
 
-def _rounded_means(planes: Planes, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.uint8]:
-    """(cell rows, cell columns, 3): the mean of Y, U and V in each cell between the edges (in blocks), rounded to a
-    multiple of the step, so that grey stays grey.
+def _rounded_means(
+    planes: Planes, rows: NDArray[np.intp], columns: NDArray[np.intp], offsets: NDArray[np.int64] | int
+) -> NDArray[np.uint8]:
+    """(cell rows, cell columns, 3): the mean of Y, U and V in each cell between the edges (in blocks), plus its offset,
+    rounded to a multiple of the step, so that grey stays grey where there is no noise.
 
     From integral images (Crow 1984): exact for cells of any size, in one pass. A sum that overflows wraps, and the
     differences are right again.
@@ -187,8 +210,9 @@ def _rounded_means(planes: Planes, rows: NDArray[np.intp], columns: NDArray[np.i
     grid = np.stack(corners, axis=-1)
     across_sums = grid[:, 1:] - grid[:, :-1]
     sums = (across_sums[1:] - across_sums[:-1]).astype(np.int64)
-    steps = (np.diff(rows)[:, None] * np.diff(columns))[..., None] * _SAMPLES * STEP
-    rounded = (2 * sums + steps) // (2 * steps) * STEP
+    samples = (np.diff(rows)[:, None] * np.diff(columns))[..., None] * _SAMPLES
+    steps = samples * STEP
+    rounded = (2 * (sums + offsets * samples) + steps) // (2 * steps) * STEP
     return np.asarray(np.minimum(np.maximum(rounded, 16), 235), np.uint8)
 
 

@@ -95,6 +95,7 @@ def bits(value: float) -> str:
 
 _TYPES: Mapping[object, str] = {
     types.Duration: 'a duration such as "200ms", "10s" or "5m"',
+    types.Interval: '"0s" for off, or a duration of at least "1s"',
     types.Bitrate: 'bits per second, such as 500000, "500k" or "2M"',
     types.Address: '"HOST:PORT", such as "127.0.0.1:8080"',
     types.PortRange: '"FIRST-LAST", such as "40000-40100", or "0" for any',
@@ -140,8 +141,8 @@ def shown(value: object, what: Slot) -> str:
     text = ascii_quoted(value) if isinstance(value, str) else str(value)
     if isinstance(value, bool):
         text = "true" if value else "false"
-    elif isinstance(value, (int, float)) and kind in (types.Duration, types.Bitrate):
-        text = f'"{seconds(value) if kind is types.Duration else bits(value)}"'
+    elif isinstance(value, (int, float)) and kind in (types.Duration, types.Interval, types.Bitrate):
+        text = f'"{bits(value) if kind is types.Bitrate else seconds(value)}"'
     elif isinstance(value, tuple) and kind is types.Address:
         text = f'"[{value[0]}]:{value[1]}"' if ":" in value[0] else f'"{value[0]}:{value[1]}"'
     elif isinstance(value, tuple) and kind is types.PortRange:
@@ -172,7 +173,7 @@ def _list(arguments: tuple[object, ...]) -> str:
 def _bounds(what: Slot) -> str:
     """`from 12 to 4096`, or nothing."""
     kind = _kind(what)
-    show = seconds if kind is types.Duration else bits if kind is types.Bitrate else "{:.15g}".format
+    show = seconds if kind in (types.Duration, types.Interval) else bits if kind is types.Bitrate else "{:.15g}".format
     low = high = ""
     for constraint in what.constraints:
         if isinstance(constraint, annotated_types.Ge):

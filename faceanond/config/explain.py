@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from faceanond.config.describe import Slot, names, shown, slot, words
 from faceanond.config.detectors import ExactError
+from faceanond.config.floors import NOTHING, asks_for_nothing, asks_to_show, method_meant, too_weak
 from faceanond.config.lines import Path, ascii_quoted, dotted
 from faceanond.config.model import PROCESS_KEYS, Camera, Config
 
@@ -49,15 +50,16 @@ def _refusal(error: Mapping[str, Any], path: Path, declared: Slot | None, found:
             least, actual = error["ctx"]["min_length"], error["ctx"]["actual_length"]
             what = f"a zone needs at least {least} points" if "zones" in path else f"{expected}, at least {least}"
             message = f"{what}, got {actual}"
-        case "literal_error" if path[-1] == "method" and _asks_for_nothing(found):
-            message = f"{_quoted(found)} is not an option: no picture leaves without its faces hidden; {expected}"
+        case "literal_error" if path[-1] == "method" and asks_for_nothing(found):
+            shown_as = _quoted(found) if isinstance(found, str) else "false"
+            message = f"{shown_as} is not an option: {NOTHING}; {expected}"
+        case "literal_error" if path[-1] == "method" and (meant := method_meant(found)):
+            message = f'{expected}{_instead(found, declared)}; did you mean "{meant}"?'
+        case kind if weak := too_weak(kind, path):
+            message = f"{weak}; {expected}{_instead(found, declared)}"
         case _:
             message = expected + _instead(found, declared)
     return message
-
-
-def _asks_for_nothing(found: object) -> bool:
-    return isinstance(found, str) and found.strip().lower() in {"", "none", "no", "off", "raw", "false", "disabled"}
 
 
 def _instead(found: object, declared: Slot | None) -> str:
@@ -93,15 +95,16 @@ def unknown_key(path: Path) -> str:
     parent = slot(path[:-1])
     if parent is None or parent.model is None:
         return "unknown key"
+    if refused := asks_to_show(path):
+        return f"unknown key; {refused}"
     here = _keys(parent.model)
     if meant := _closest(key, here):
         return f'unknown key; did you mean "{meant}"?'
     elsewhere = dict(_tables(path))
     if meant := _closest(key, list(elsewhere)):
         belongs = f"it belongs in [{dotted(elsewhere[meant])}]"
-        if meant == key:
-            return f"unknown key here; {belongs}"
-        return f'unknown key; did you mean "{meant}"? {belongs.capitalize()}'
+        suggested = f'unknown key; did you mean "{meant}"? {belongs.capitalize()}'
+        return f"unknown key here; {belongs}" if meant == key else suggested
     known = ", ".join(parent.model.model_fields)
     return f"unknown key; expected one of {known}"
 
@@ -121,7 +124,7 @@ def _tables(path: Path) -> Iterator[tuple[str, Path]]:
             yield from ((key, ("cameras", "NAME")) for key in _keys(Camera))
     if camera is not None:
         yield from ((key, camera) for key in _keys(Camera))
-        for name in ("detector", "anonymise", "encode"):
+        for name in ("detector", "anonymise", "encode", "probe"):
             table = slot((*camera, name))
             if table is not None and table.model is not None:
                 yield from ((key, (*camera, name)) for key in _keys(table.model))

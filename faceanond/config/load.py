@@ -29,6 +29,7 @@ from faceanond.config.model import (
     Encode,
     Http,
     Log,
+    Probe,
     Rtsp,
     WebRtc,
 )
@@ -42,7 +43,7 @@ from faceanond.redact import redact
 LARGEST = 16 * 1024 * 1024
 """Bytes of a configuration file at most; ten thousand cameras take about three."""
 
-FLEET_TABLES = ("detector", "anonymise", "encode")
+FLEET_TABLES = ("detector", "anonymise", "encode", "probe")
 """Tables whose keys are the fleet's defaults and may stand in a camera as well."""
 
 PROCESS_WIDE = frozenset(("detector", key) for key in PROCESS_KEYS)
@@ -52,6 +53,7 @@ _TABLES: Mapping[str, type[BaseModel]] = {
     "detector": Detector,
     "anonymise": Anonymise,
     "encode": Encode,
+    "probe": Probe,
     "http": Http,
     "rtsp": Rtsp,
     "webrtc": WebRtc,

@@ -17,6 +17,7 @@ from faceanond.config.types import (
     Duration,
     ExternalAddress,
     IceUrl,
+    Interval,
     Origin,
     PortRange,
     SourceUrl,
@@ -121,6 +122,13 @@ class Anonymise(Table):
         le=500,
         description="standard deviation of the Gaussian blur in pixels, scaled up for large faces; more hides more",
     )
+    noise: int = Field(
+        default=0,
+        ge=0,
+        le=32,
+        description="brightness and colour levels by which each cell may be off, the same for as long as a face is "
+        "followed, so that it does not average out; 0 for none",
+    )
     margin: float = Field(
         default=0.25,
         ge=0.0,
@@ -148,6 +156,24 @@ class Encode(Table):
     max_fps: float = Field(default=0.0, ge=0, le=240, description="frames a second at most; 0 follows the camera")
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = Field(
         default="superfast", description="x264's trade of CPU time against quality at the same bit rate"
+    )
+
+
+class Probe(Table):
+    """[probe]: a look at what goes out, with the detector's own eyes."""
+
+    interval: Interval = Field(
+        default=0.0,
+        le=86_400,
+        description="how often an encoded picture of each camera is decoded again and searched for faces outside its "
+        "masks; 0s never",
+    )
+    score_threshold: float = Field(
+        default=0.5,
+        ge=0.1,
+        le=1,
+        description="the score that counts there, for the final score and each network; the detector's own where that "
+        "is lower",
     )
 
 
@@ -211,7 +237,7 @@ class Log(Table):
 
 
 class Camera(Table):
-    """[cameras.NAME], after the fleet's defaults have been filled into `detector`, `anonymise` and `encode`."""
+    """[cameras.NAME], after the fleet's defaults have been filled into its tables."""
 
     source: SourceUrl = Field(description="where the pictures come from")
     enabled: bool = Field(default=True, description="whether the camera is opened at all")
@@ -230,6 +256,7 @@ class Camera(Table):
     detector: DetectOptions = DetectOptions()
     anonymise: Anonymise = Anonymise()
     encode: Encode = Encode()
+    probe: Probe = Probe()
 
 
 class Config(Table):
@@ -238,6 +265,7 @@ class Config(Table):
     detector: Detector = Detector()
     anonymise: Anonymise = Anonymise()
     encode: Encode = Encode()
+    probe: Probe = Probe()
     http: Http = Http()
     rtsp: Rtsp = Rtsp()
     webrtc: WebRtc = WebRtc()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import BeforeValidator, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MULTIPLES = {"": 1, "k": 1_000, "M": 1_000_000}
@@ -27,6 +27,13 @@ def duration(value: object) -> float:
     if match is None:
         raise ValueError('expected a duration with its unit, such as "200ms", "10s" or "5m"')
     return float(match[1]) * _UNITS[match[2]]
+
+
+def off_or_seconds(value: float) -> float:
+    """An interval of which 0 is none; whoever writes milliseconds means something else."""
+    if 0 < value < 1:
+        raise ValueError('expected "0s" for off, or a duration of at least "1s"')
+    return value
 
 
 def bitrate(value: object) -> int:
@@ -227,6 +234,7 @@ def _is_point(item: object) -> bool:
 
 
 Duration = Annotated[float, _textual(duration)]
+Interval = Annotated[float, _textual(duration), AfterValidator(off_or_seconds)]
 Bitrate = Annotated[int, BeforeValidator(bitrate)]
 Address = Annotated[tuple[str, int], BeforeValidator(address)]
 PortRange = Annotated[tuple[int, int], BeforeValidator(port_range)]

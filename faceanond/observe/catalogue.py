@@ -33,6 +33,9 @@ FAIL_CLOSED = (
 )
 """Why a whole picture is concealed. A reason that is missing here is exposed all the same, from its first time on."""
 
+PROBED = ("clear", "residual", "skipped", "failed")
+"""How a look at a published picture ended."""
+
 S = TypeVar("S")
 K = TypeVar("K", bound=str | tuple[str, str])
 Value = float | HistogramSnapshot
@@ -216,6 +219,19 @@ CAMERA_METRICS: tuple[Metric[CameraStatus], ...] = (
         "Viewers connected now, by protocol.",
         _each(PROTOCOLS, lambda c: c.viewers),
         ("protocol",),
+    ),
+    Metric(
+        "probe_frames_total",
+        Kind.COUNTER,
+        "Published pictures that the leak probe looked at, or was to look at, by result.",
+        _each(PROBED, lambda c: c.probed),
+        ("result",),
+    ),
+    Metric(
+        "probe_residual_faces_total",
+        Kind.COUNTER,
+        "Faces that the leak probe found outside the masks of published pictures.",
+        _one(lambda c: c.residual_faces),
     ),
 )
 """Each has the label `camera` in front of its own."""

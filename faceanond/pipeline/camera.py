@@ -3,7 +3,8 @@
     mailbox -> detect -> delay line -> seal and encode -> stream
 
 Two tasks share the work, so that one frame is detected while the one before it is encoded. A third keeps the stream
-alive when no picture comes: the last sealed one for a moment, then a slate. Every picture that is written to the
+alive when no picture comes: the last sealed one for a moment, then a slate. A fourth, when it is switched on, looks at
+what was published (probe). Every picture that is written to the
 stream comes from the anonymiser, which alone can make one.
 """
 
@@ -27,6 +28,7 @@ from faceanond.frames import Detections, RawFrame, Verdict
 from faceanond.mailbox import Mailbox
 from faceanond.pipeline.figures import Figures
 from faceanond.pipeline.judge import Judged, SharedDetector, judge, seal_judged
+from faceanond.pipeline.probe import LeakProbe
 from faceanond.pipeline.sealer import Sealer, SealerStuckError
 from faceanond.publish.stream import Stream
 from faceanond.ratelimit import RateLimited
@@ -60,6 +62,9 @@ class CameraPipeline:
         self._mailbox: Mailbox[RawFrame] | None = None
         self._sealer = Sealer(name, settings, clock=clock)
         self._sealing = asyncio.Lock()
+        self._probe = LeakProbe(
+            name, settings, detector=detector, clock=clock, ask_keyframe=self.stream.request_keyframe
+        )
         # No picture yet counts as none for long: the first slate comes at once.
         self._last_picture = clock.monotonic() - ABSENT_AFTER
         self._next_due = 0.0
@@ -126,6 +131,7 @@ class CameraPipeline:
                 tasks.create_task(self._detect(self._mailbox, line), name=f"detect:{self.name}")
                 tasks.create_task(self._publish(line), name=f"publish:{self.name}")
                 tasks.create_task(self._fill_absence(), name=f"absence:{self.name}")
+                tasks.create_task(self._probe.run(), name=f"probe:{self.name}")
         finally:
             self._mailbox.close()
             self.figures.dropped["mailbox", "newer"] += self._mailbox.dropped
@@ -198,6 +204,7 @@ class CameraPipeline:
                     self.stream.request_keyframe()
             for packet in sealed.packets:
                 self.stream.write(packet)
+            self._probe.offer(sealed.frame, sealed.packets)
             self.last_sealed = sealed.frame
             if sealed.frame.verdict is not Verdict.HELD:
                 self._last_picture = self._clock.monotonic()
@@ -239,4 +246,6 @@ class CameraPipeline:
             viewers=self.stream.viewers(),
             fail_closed=reason,
             fail_closed_seconds=seconds,
+            probed=dict(self._probe.results),
+            residual_faces=self._probe.residual_faces,
         )

@@ -58,6 +58,39 @@ def test_blur_lies_over_the_mosaics_cells() -> None:
     assert effect_for("blur", 100, mosaic_level=7, blur_level=50).cell == mosaic.cell
 
 
+@pytest.mark.parametrize("side", [40, 400, 800])
+def test_at_the_floor_a_blur_spans_no_less_than_a_quarter_of_the_face(side: float) -> None:
+    assert effect_for("blur", side, mosaic_level=12, blur_level=20).sigma == max(20, side / 4)
+
+
+@pytest.mark.parametrize("level", [2, 7, 12])
+@pytest.mark.parametrize("side", [12, 50, 310, 700])
+def test_a_mosaic_shows_no_more_cells_along_a_side_than_its_level(level: int, side: int) -> None:
+    """Counted in the picture: how often the value changes along the face's rows and columns."""
+    planes = Planes.copied(raw(901, 901))
+    left = 101
+    box = stencil(left, left, left + side, left + side, planes)
+
+    hide(planes, [(box, effect_for("mosaic", side, mosaic_level=level, blur_level=50))])
+
+    face = planes.y[left : left + side, left : left + side].astype(int)
+    for axis in (0, 1):
+        edges = np.flatnonzero(np.diff(face, axis=axis).any(axis=1 - axis))
+        assert len(edges) + 1 <= level
+
+
+@pytest.mark.parametrize("cell", [4, 24])
+def test_a_mosaic_has_at_most_29_values_in_every_plane(cell: int) -> None:
+    planes = Planes.copied(raw(200, 200))
+    planes.y[:100] = planes.y[:100] // 4 + 16  # dark, middle and bright parts
+    values = {*range(16, 235, STEP), 235}
+
+    hide(planes, [(stencil(0, 0, 200, 200, planes), Effect(cell))])
+
+    assert len(values) == 29
+    assert {*planes.i420.ravel().tolist()} <= values
+
+
 @pytest.mark.parametrize("size", [(1920, 1080), (1080, 1920), (640, 480), (33, 17), (2, 2), (4000, 20)])
 @pytest.mark.parametrize("level", [2, 7, 12])
 def test_a_concealed_picture_has_few_cells_each_way(size: tuple[int, int], level: int) -> None:

@@ -41,6 +41,7 @@ options = st.fixed_dictionaries(
         "shape": st.sampled_from(["ellipse", "box"]),
         "margin": st.sampled_from([0.0, 0.1, 0.25, 1.0]),
         "mosaic_level": st.sampled_from([2, 3, 7, 12]),
+        "noise": st.sampled_from([0, 0, 8, 32]),
     }
 )
 

@@ -14,12 +14,13 @@ from faceanond.config.model import (
     Http,
     IceServer,
     Log,
+    Probe,
     Rtsp,
     WebRtc,
 )
 from faceanond.config.types import FROM_FILE
 
-TABLES = [Detector, Anonymise, Encode, Http, Rtsp, WebRtc, Log]
+TABLES = [Detector, Anonymise, Encode, Probe, Http, Rtsp, WebRtc, Log]
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -10,6 +10,7 @@ from faceanond.config.types import (
     duration,
     external_address,
     ice_url,
+    off_or_seconds,
     origin,
     port_range,
     source,
@@ -31,6 +32,17 @@ def test_a_duration_has_a_unit(text: object, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="expected a duration"):
         duration(text)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 3600.0])
+def test_an_interval_may_be_none_at_all(value: float) -> None:
+    assert off_or_seconds(value) == value
+
+
+@pytest.mark.parametrize("value", [0.001, 0.5, 0.999])
+def test_an_interval_below_a_second_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="at least"):
+        off_or_seconds(value)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ def camera(name: str, *, age: int = 1) -> CameraStatus:
         output_bytes={"webrtc": 5000 * age},
         viewers={"webrtc": 2, "rtsp": 1},
         fail_closed_seconds={"late": 0.5 * age},
+        probed={"clear": 9 * age, "residual": age},
+        residual_faces=2 * age,
     )
 
 

@@ -17,8 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from faceanond.anonymise.policy import Doubt
 from faceanond.errors import SourceFault
 from faceanond.frames import Verdict
-from faceanond.observe.catalogue import DROPS, FAIL_CLOSED, PROTOCOLS, Kind, declared
+from faceanond.observe.catalogue import DROPS, FAIL_CLOSED, PROBED, PROTOCOLS, Kind, declared
 from faceanond.observe.metrics import Metrics
+from faceanond.pipeline.probe import ProbeResult
 from faceanond.status import CameraState, CameraStatus, InferenceStatus
 from tests.conftest import need_tool
 from tests.observe.fleet import camera, inference
@@ -31,6 +32,7 @@ frames_captured_total frames_published_total frames_dropped_total camera_up came
 camera_reconnects_total last_frame_timestamp_seconds faces_detected_total faces_current face_size_pixels
 inference_batch_size inference_seconds inference_queue_wait_seconds inference_queue_length end_to_end_latency_seconds
 encode_seconds output_bytes_total viewers fail_closed fail_closed_seconds_total canary_failures_total build_info
+probe_frames_total probe_residual_faces_total
 """.split()  # noqa: SIM905 - a list of forty lines hides what it says
 )
 """The names that dashboards and alerts outside this repository may rely on."""
@@ -106,6 +108,8 @@ def test_values_come_from_the_snapshot() -> None:
     assert seen[of("camera_reconnects_total", "camera=yard", "reason=stalled")] == 2
     assert seen[of("output_bytes_total", "camera=yard", "protocol=webrtc")] == 5000
     assert seen[of("viewers", "camera=yard", "protocol=rtsp")] == 1
+    assert seen[of("probe_frames_total", "camera=yard", "result=clear")] == 9
+    assert seen[of("probe_residual_faces_total", "camera=yard")] == 2
     assert seen[of("last_frame_timestamp_seconds", "camera=yard")] == 1_700_000_000
     assert seen[of("inference_queue_length")] == 2
     assert seen[of("inference_failures_total")] == 1
@@ -130,6 +134,7 @@ def test_closed_sets_are_there_with_zero_before_anything_happened() -> None:
     for protocol in ("webrtc", "rtsp"):
         assert seen[of("output_bytes_total", "camera=new", f"protocol={protocol}")] == 0
     assert seen[of("frames_dropped_total", "camera=new", "stage=mailbox", "reason=newer")] == 0
+    assert seen[of("probe_frames_total", "camera=new", "result=residual")] == 0
     assert seen[of("fail_closed_seconds_total", "camera=new", "reason=no_signal")] == 0
 
 
@@ -210,6 +215,7 @@ def table(heading: str) -> list[tuple[str, ...]]:
 def test_the_reference_explains_every_reason() -> None:
     assert table("`faceanond_fail_closed_seconds_total`:") == [(reason,) for reason in FAIL_CLOSED]
     assert table("`faceanond_frames_dropped_total`:") == list(DROPS)
+    assert table("`result`, of `faceanond_probe_frames_total`:") == [(result,) for result in PROBED]
     assert table("`verdict`, of every published picture:") == [(verdict.value,) for verdict in Verdict]
     for name in (*PROTOCOLS, *SourceFault, *CameraState):
         assert f"`{name}`" in REFERENCE.read_text(), name
@@ -217,3 +223,7 @@ def test_the_reference_explains_every_reason() -> None:
 
 def test_the_anonymisers_doubts_are_among_the_known_reasons() -> None:
     assert {doubt.value for doubt in Doubt} <= set(FAIL_CLOSED)
+
+
+def test_the_probes_results_are_the_known_ones() -> None:
+    assert tuple(ProbeResult) == PROBED
