@@ -19,6 +19,15 @@ class CameraState(StrEnum):
     DISABLED = "disabled"
 
 
+class OverloadState(StrEnum):
+    """What a camera does because its pictures cannot be worked off in time; the label of `overload_state`."""
+
+    NONE = "none"
+    DROPPING = "dropping"
+    REDUCED = "reduced"
+    CONCEALING = "concealing"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraStatus:
     """One camera at one moment. Counters count since the process started; mappings may lack what never happened.
@@ -50,6 +59,7 @@ class CameraStatus:
     viewers: Mapping[str, int] = field(default_factory=dict)
     fail_closed: str | None = None
     fail_closed_seconds: Mapping[str, float] = field(default_factory=dict)
+    overload: OverloadState = OverloadState.NONE
 
     @property
     def up(self) -> bool:

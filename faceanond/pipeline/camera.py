@@ -20,14 +20,17 @@ from faceanond.anonymise.anonymiser import Anonymiser
 from faceanond.anonymise.frame import AnonymisedFrame
 from faceanond.capture.source import StreamInfo
 from faceanond.clock import Clock
-from faceanond.config.model import Camera
+from faceanond.config.model import Camera, Overload
 from faceanond.detect.pyramid import is_searched
 from faceanond.errors import STOPPED, DetectionError, SourceFault
 from faceanond.frames import Detections, RawFrame, Verdict
 from faceanond.mailbox import Mailbox
 from faceanond.pipeline.figures import Figures
+from faceanond.pipeline.in_time import LATE, InTime, unless_late
 from faceanond.pipeline.judge import Judged, SharedDetector, judge, seal_judged
+from faceanond.pipeline.overload import LOOK_EVERY, Ladder, tell
 from faceanond.pipeline.sealer import Sealer, SealerStuckError
+from faceanond.pipeline.spacing import Spacing
 from faceanond.publish.stream import Stream
 from faceanond.ratelimit import RateLimited
 from faceanond.redact import redact
@@ -49,7 +52,17 @@ class CameraPipeline:
     `stream` outlives reconnections, so viewers stay while their camera is away.
     """
 
-    def __init__(self, name: str, settings: Camera, *, detector: SharedDetector, clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: Camera,
+        *,
+        detector: SharedDetector,
+        clock: Clock,
+        overload: Overload = Overload(),  # noqa: B008 - frozen
+        delay: float = 0.0,
+    ) -> None:
+        """`delay`: seconds that every picture waits between its verdict and its sealing, by design."""
         self.name = name
         self.settings = settings
         self.stream = Stream(name, clock=clock)
@@ -62,7 +75,9 @@ class CameraPipeline:
         self._sealing = asyncio.Lock()
         # No picture yet counts as none for long: the first slate comes at once.
         self._last_picture = clock.monotonic() - ABSENT_AFTER
-        self._next_due = 0.0
+        self._spacing = Spacing()
+        self._ladder = Ladder(overload.max_latency, delay=delay)
+        self._in_time = InTime(detector, overload.max_latency - delay, clock=clock)
         self._generation = 0
         self._encoding_failed = RateLimited[str]()
 
@@ -71,20 +86,15 @@ class CameraPipeline:
     def feed(self, frame: RawFrame) -> None:
         """Takes a captured picture. Called from the capture thread; never blocks, the newest picture wins."""
         self.figures.frame_captured()
-        if self.settings.encode.max_fps and not self._due(frame.captured):
+        most = self.settings.encode.max_fps
+        if most and not self._spacing.keeps(frame.captured, most):
             self.figures.dropped["capture", "max_fps"] += 1
+            return
+        if not self._ladder.lets_in(frame.captured):
+            self.figures.dropped["capture", "overload"] += 1
             return
         if self._mailbox is not None:
             self._mailbox.put(frame)
-
-    def _due(self, captured: float) -> bool:
-        """Spreads the kept frames evenly; a quarter step of slack, so that 25 of 25 fps are not every other frame."""
-        step = 1.0 / self.settings.encode.max_fps
-        if captured < self._next_due - step / 4:
-            return False
-        late = captured - self._next_due
-        self._next_due = (self._next_due if late < step else captured) + step
-        return True
 
     def next_generation(self) -> int:
         """A new connection begins: its number, part of every frame's identity."""
@@ -114,18 +124,22 @@ class CameraPipeline:
         if self._mailbox is not None:
             self._mailbox.discard()
         self._detector.forget(self.name)
+        self._ladder.reset()
 
     # The stages
 
     async def run(self) -> None:
         """Runs until cancelled. A stuck sealing thread is replaced; any other exception is a defect and goes up."""
         self._mailbox = Mailbox(capacity=1)
+        self._ladder.reset()
         line: asyncio.Queue[Judged] = asyncio.Queue(LINE_LENGTH)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._detect(self._mailbox, line), name=f"detect:{self.name}")
                 tasks.create_task(self._publish(line), name=f"publish:{self.name}")
                 tasks.create_task(self._fill_absence(), name=f"absence:{self.name}")
+                tasks.create_task(self._in_time.watch(), name=f"in time:{self.name}")
+                tasks.create_task(self._watch_load(), name=f"overload:{self.name}")
         finally:
             self._mailbox.close()
             self.figures.dropped["mailbox", "newer"] += self._mailbox.dropped
@@ -144,7 +158,10 @@ class CameraPipeline:
     async def _detect(self, mailbox: Mailbox[RawFrame], line: asyncio.Queue[Judged]) -> None:
         while True:
             frame = await mailbox.get()
-            judged = await judge(frame, self._detector, self.settings.detector)
+            if self._in_time.too_old(frame):
+                self.figures.dropped["mailbox", "late"] += 1
+                continue
+            judged = await judge(frame, self._in_time, self.settings.detector)
             if isinstance(judged.outcome, DetectionError) and judged.outcome.reason == STOPPED:
                 # The camera went while this frame waited. Concealed it would only take the last good picture's place.
                 self.figures.dropped["detect", "stopped"] += 1
@@ -154,11 +171,37 @@ class CameraPipeline:
     async def _publish(self, line: asyncio.Queue[Judged]) -> None:
         while True:
             judged = await line.get()
+            while self._late(judged.frame) and not line.empty():
+                self.figures.dropped["seal", "late"] += 1
+                judged = line.get_nowait()
             if isinstance(judged.outcome, Detections):
                 self.figures.faces(judged.outcome.faces)
             else:
                 self.figures.faces_current = 0
-            await self._seal(partial(seal_judged, judged=judged, fps=self.figures.fps()))
+            make = partial(seal_judged, judged=judged, fps=self.figures.fps())
+            await self._seal(unless_late(make, judged.frame, self._ladder.limit, self._clock))
+            if self.last_sealed is not None and self.last_sealed.reason in LATE:
+                self._ladder.late()
+            else:
+                self._ladder.shown(self._clock.monotonic() - judged.frame.captured)
+
+    def _late(self, frame: RawFrame) -> bool:
+        return self._clock.monotonic() - frame.captured > self._ladder.limit
+
+    async def _watch_load(self) -> None:
+        """Moves the overload ladder, and tells each of its moves."""
+        while True:
+            await self._clock.sleep(LOOK_EVERY)
+            before = self._ladder.state
+            self._ladder.look(self._clock.monotonic(), self._left_out())
+            if self._ladder.state is not before:
+                tell(self.name, before, self._ladder)
+
+    def _left_out(self) -> int:
+        """Pictures so far that were let in and then left out for others."""
+        waiting = 0 if self._mailbox is None else self._mailbox.dropped
+        dropped = self.figures.dropped
+        return waiting + dropped["mailbox", "newer"] + dropped["mailbox", "late"] + dropped["seal", "late"]
 
     async def _fill_absence(self) -> None:
         while True:
@@ -239,4 +282,5 @@ class CameraPipeline:
             viewers=self.stream.viewers(),
             fail_closed=reason,
             fail_closed_seconds=seconds,
+            overload=self._ladder.state,
         )
