@@ -29,6 +29,7 @@ from faceanond.config.model import (
     Encode,
     Http,
     Log,
+    Overload,
     Rtsp,
     WebRtc,
 )
@@ -52,6 +53,7 @@ _TABLES: Mapping[str, type[BaseModel]] = {
     "detector": Detector,
     "anonymise": Anonymise,
     "encode": Encode,
+    "overload": Overload,
     "http": Http,
     "rtsp": Rtsp,
     "webrtc": WebRtc,

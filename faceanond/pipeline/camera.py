@@ -76,6 +76,7 @@ class CameraPipeline:
         # No picture yet counts as none for long: the first slate comes at once.
         self._last_picture = clock.monotonic() - ABSENT_AFTER
         self._spacing = Spacing()
+        self._judging = False
         self._ladder = Ladder(overload.max_latency, delay=delay)
         self._in_time = InTime(detector, overload.max_latency - delay, clock=clock)
         self._generation = 0
@@ -161,19 +162,21 @@ class CameraPipeline:
             if self._in_time.too_old(frame):
                 self.figures.dropped["mailbox", "late"] += 1
                 continue
+            self._judging = True
             judged = await judge(frame, self._in_time, self.settings.detector)
             if isinstance(judged.outcome, DetectionError) and judged.outcome.reason == STOPPED:
                 # The camera went while this frame waited. Concealed it would only take the last good picture's place.
                 self.figures.dropped["detect", "stopped"] += 1
             else:
                 await line.put(judged)
+            self._judging = False
 
     async def _publish(self, line: asyncio.Queue[Judged]) -> None:
         while True:
             judged = await line.get()
-            while self._late(judged.frame) and not line.empty():
+            if self._skips(judged, line):
                 self.figures.dropped["seal", "late"] += 1
-                judged = line.get_nowait()
+                continue
             if isinstance(judged.outcome, Detections):
                 self.figures.faces(judged.outcome.faces)
             else:
@@ -185,8 +188,11 @@ class CameraPipeline:
             else:
                 self._ladder.shown(self._clock.monotonic() - judged.frame.captured)
 
-    def _late(self, frame: RawFrame) -> bool:
-        return self._clock.monotonic() - frame.captured > self._ladder.limit
+    def _skips(self, judged: Judged, line: asyncio.Queue[Judged]) -> bool:
+        """Too old to be shown, and a fresher one is on its way: concealing this one would only take its time."""
+        if self._clock.monotonic() - judged.frame.captured <= self._ladder.limit:
+            return False
+        return not line.empty() or (self._judging and isinstance(judged.outcome, Detections))
 
     async def _watch_load(self) -> None:
         """Moves the overload ladder, and tells each of its moves."""
@@ -208,7 +214,8 @@ class CameraPipeline:
             await self._clock.sleep(ABSENT_INTERVAL)
             fps = self.figures.fps()
             patience = max(ABSENT_AFTER, 2.5 / fps if fps else 0.0)
-            if self._clock.monotonic() - self._last_picture >= patience:
+            # While a picture is being sealed, however slowly, something comes.
+            if self._clock.monotonic() - self._last_picture >= patience and not self._sealing.locked():
                 await self._seal(self._absence)
 
     def _absence(self, anonymiser: Anonymiser) -> AnonymisedFrame:

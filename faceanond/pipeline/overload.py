@@ -89,6 +89,7 @@ class Ladder:
         self._late = 0
         self._mark: _Mark | None = None
         self._since = 0.0
+        self._dropping_since: _Mark | None = None
         self._borne = math.inf
         self._step = FIRST_STEP
         self._pause = FIRST_PAUSE
@@ -96,9 +97,14 @@ class Ladder:
         self._over_at = -math.inf
 
     @property
+    def _room(self) -> float:
+        """Seconds that a picture may take, besides the delay."""
+        return self.limit - self._delay
+
+    @property
     def slowest(self) -> float:
         """The lowest rate: one picture in the time that it may take. With fewer, none would be sooner."""
-        return 1.0 / (self.limit - self._delay)
+        return 1.0 / self._room
 
     # What happens to pictures
 
@@ -134,6 +140,8 @@ class Ladder:
             self._mark = here
         elif here.late > since.late and self.state is not OverloadState.CONCEALING:
             self._mark = here
+            if self.state is OverloadState.REDUCED:
+                self._wait_longer(now)
             self._enter(OverloadState.CONCEALING, now)
         elif now - since.at >= WINDOW and here.offered > since.offered:
             self._mark = here
@@ -145,10 +153,11 @@ class Ladder:
         elif self.state is OverloadState.REDUCED:
             self._regulate(window)
         elif self._near(window) or (window.drops(DROP_SHARE) and self._persists(window.now)):
-            self._slow_down(window)
+            self._slow_down(window if self._dropping_since is None else _Window(self._dropping_since, window.end))
             self._reduce(window.now)
         elif window.drops(DROP_SHARE) and window.dropped >= FEWEST_DROPS:
             if self.state is OverloadState.NONE:
+                self._dropping_since = window.end
                 self._enter(OverloadState.DROPPING, window.now)
         elif self.state is OverloadState.DROPPING and not window.drops(CALM_SHARE):
             self._enter(OverloadState.NONE, window.now)
@@ -158,7 +167,7 @@ class Ladder:
 
     def _near(self, window: _Window) -> bool:
         """Pictures wait for each other, and nearly too long."""
-        return window.mean >= NEAR * (self.limit - self._delay) and window.rate * window.mean >= QUEUEING
+        return window.mean >= NEAR * self._room and window.rate * window.mean >= QUEUEING
 
     def _linger(self, window: _Window) -> None:
         """Concealing: for as long as pictures are late, and a while after the last one.
@@ -182,34 +191,39 @@ class Ladder:
     def _regulate(self, window: _Window) -> None:
         """Reduced: slower when even this is too much, faster on trial."""
         if window.drops(CALM_SHARE) or self._near(window):
-            if self._borne < self.rate:
-                self.rate = self._borne
-            else:
+            if self._borne == self.rate:
                 self._slow_down(window)
-            self._pause, self._step = min(LONGEST_PAUSE, 2 * self._pause), FIRST_STEP
-            self._trial_at = window.now + self._pause
+            self._wait_longer(window.now)
         elif self.rate == math.inf:
             self._over_at = window.now
             self._enter(OverloadState.NONE, window.now)
         else:
             if self._borne < self.rate:
                 self._borne, self._step = self.rate, min(LONGEST_STEP, 2 * self._step - 1)
-            if window.now >= self._trial_at:
+            if window.now >= self._trial_at and window.mean < NEAR * self._room:
                 faster = self.rate * self._step
                 self.rate = math.inf if faster >= window.offered_rate else faster
 
     def _slow_down(self, window: _Window) -> None:
         self.rate = self._borne = max(self.slowest, MARGIN * min(self.rate, window.rate))
 
+    def _wait_longer(self, now: float) -> None:
+        """This rate is too much: back to the last one that was borne, and a longer pause before the next trial."""
+        self.rate = self._borne
+        self._pause, self._step = min(LONGEST_PAUSE, 2 * self._pause), FIRST_STEP
+        self._trial_at = now + self._pause
+
     def _enter(self, state: OverloadState, now: float) -> None:
         self.state, self._since = state, now
+        if state is not OverloadState.DROPPING:
+            self._dropping_since = None
 
 
 class _Window:
     """What happened between two marks."""
 
     def __init__(self, begin: _Mark, end: _Mark) -> None:
-        self.now = end.at
+        self.now, self.end = end.at, end
         self.late = end.late - begin.late
         self.shown = end.shown - begin.shown
         self.dropped = end.dropped - begin.dropped
@@ -217,7 +231,8 @@ class _Window:
         offered = end.offered - begin.offered
         self._let_in = offered - (end.thinned - begin.thinned)
         self.offered_rate = offered / seconds
-        self.rate = self.shown / seconds
+        # One picture less than were counted: with few of them a window may hold one more than its share.
+        self.rate = max(0, self.shown - 1) / seconds
         self.mean = (end.took - begin.took) / self.shown if self.shown else 0.0
 
     def drops(self, share: float) -> bool:
