@@ -133,6 +133,7 @@ class CameraPipeline:
         """Runs until cancelled. A stuck sealing thread is replaced; any other exception is a defect and goes up."""
         self._mailbox = Mailbox(capacity=1)
         self._ladder.reset()
+        self._judging = False
         line: asyncio.Queue[Judged] = asyncio.Queue(LINE_LENGTH)
         try:
             async with asyncio.TaskGroup() as tasks:

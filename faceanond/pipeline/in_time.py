@@ -66,10 +66,11 @@ class InTime:
             while self._asking is not None:
                 deadline, scope = self._asking
                 left = deadline - self._clock.monotonic()
-                if left <= 0:
+                if left > 0:
+                    await self._clock.sleep(left)
+                else:
+                    self._asking = None
                     scope.reschedule(0.0)
-                    break
-                await self._clock.sleep(left)
 
 
 def unless_late(

@@ -130,7 +130,9 @@ class Ladder:
 
     def reset(self) -> None:
         """The camera begins anew."""
-        self.state, self.rate, self._mark = OverloadState.NONE, math.inf, None
+        self.rate = self._borne = math.inf
+        self._mark = None
+        self._enter(OverloadState.NONE, 0.0)
 
     def look(self, now: float, dropped: int) -> None:
         """Judges; to be called every LOOK_EVERY. `dropped`: pictures so far that were let in and left out again."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from itertools import count
+from itertools import count, pairwise
 
-from faceanond.anonymise.anonymiser import HOLD, Anonymiser
+from faceanond.anonymise.anonymiser import Anonymiser
 from faceanond.anonymise.frame import AnonymisedFrame
 from faceanond.capture.source import StreamInfo
 from faceanond.config.model import Camera, DetectOptions, Overload
@@ -118,7 +118,6 @@ class Watched:
             else:
                 assert frame.source in self.detector.answered, "shown without a verdict"
                 assert age <= self.limit + self.cost[0] + EPSILON, f"shown after {age:.2f} s"
-        assert HOLD >= self.limit
         status = self.pipeline.status()
         shown = sum(count for verdict, count in status.published.items() if verdict is not Verdict.HELD)
         dropped = sum(count for (stage, _), count in status.dropped.items() if stage != "viewer")
@@ -164,4 +163,4 @@ async def overloaded(
 def gaps(published: Sequence[tuple[float, AnonymisedFrame]]) -> Iterator[float]:
     """Seconds between the captures of pictures that follow each other."""
     times = [frame.captured for _, frame in published]
-    yield from (later - earlier for earlier, later in zip(times, times[1:], strict=False))
+    yield from (later - earlier for earlier, later in pairwise(times))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from faceanond.errors import SourceFault
@@ -53,7 +55,7 @@ async def test_a_detector_that_hangs_conceals_within_the_limit_and_a_slate_follo
         after = camera.since(hung + 0.1)
         assert {(frame.verdict, frame.reason) for _, frame in after} == {(Verdict.FULL, "overload")}
         assert after[0][0] <= hung + 1.1
-        assert max(later[0] - earlier[0] for earlier, later in zip(after, after[1:], strict=False)) <= 1.1
+        assert max(later[0] - earlier[0] for earlier, later in pairwise(after)) <= 1.1
         assert camera.rungs == [NONE, CONCEALING]
         assert camera.pipeline.status().fail_closed == "overload"
         await clock.advance(10)
