@@ -77,7 +77,7 @@ class CameraPipeline:
         self._last_picture = clock.monotonic() - ABSENT_AFTER
         self._spacing = Spacing()
         self._judging = False
-        self._ladder = Ladder(overload.max_latency, delay=delay)
+        self._ladder = Ladder(overload.max_latency, delay=delay, camera=name)
         self._in_time = InTime(detector, overload.max_latency - delay, clock=clock)
         self._generation = 0
         self._encoding_failed = RateLimited[str]()

@@ -24,6 +24,12 @@ LATE = (OVERLOAD, "timeout")
 `detector.timeout` where that is shorter."""
 
 
+FRESH = 0.15
+"""Of the limit: a younger picture has waited for no longer than for the next one."""
+NEWEST = 0.25
+"""Weight of the newest answer in the mean of how long they take."""
+
+
 class InTime:
     """A detector for one camera that gives up on a picture `limit` seconds after its capture.
 
@@ -37,13 +43,20 @@ class InTime:
         self._clock = clock
         self._asked = asyncio.Event()
         self._asking: tuple[float, asyncio.Timeout] | None = None
+        self._takes = 0.0
 
     def too_old(self, frame: RawFrame) -> bool:
-        """Nothing that is found out about this picture now would be in time."""
-        return self._clock.monotonic() - frame.captured >= self._limit
+        """The detector would hardly answer in time for this picture, and can for the next one.
+
+        It is better left out than concealed after a wait. A fresh picture is never too old, however long the detector
+        takes: somebody has to find out when that is over.
+        """
+        age = self._clock.monotonic() - frame.captured
+        return age > FRESH * self._limit and age + self._takes >= self._limit
 
     async def detect(self, frame: RawFrame, options: DetectOptions) -> Detections:
         """As the detector's, one picture at a time; DetectionError(OVERLOAD) when the picture is too old."""
+        began = self._clock.monotonic()
         scope = asyncio.timeout(None)
         try:
             async with scope:
@@ -57,6 +70,7 @@ class InTime:
             raise DetectionError(OVERLOAD, message) from None
         finally:
             self._asking = None
+            self._takes += NEWEST * (self._clock.monotonic() - began - self._takes)
 
     async def watch(self) -> None:
         """Ends what takes too long, until cancelled."""

@@ -18,6 +18,7 @@ rate.
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import dataclass
 
 import structlog
@@ -29,6 +30,9 @@ log = structlog.get_logger(__name__)
 
 WINDOW = 2.0
 """Seconds that one judgement looks back on: 50 pictures of most cameras."""
+EVIDENCE, LONGEST_WINDOW = 4, 4 * WINDOW
+"""Pictures without which nothing is judged in a camera that shows few, and the seconds after which it is all the same:
+trials that are judged by one or two pictures overshoot."""
 LOOK_EVERY = 0.5
 """Seconds between two looks: pictures that come too late are noticed so soon."""
 DROP_SHARE = 0.1
@@ -41,15 +45,18 @@ PERSISTS = 4.0
 """Seconds of dropping after which it is not a passing load."""
 NEAR = 0.7
 """Of the time that a picture may take: a mean above it is too near to the limit."""
+RELAXED = 0.5
+"""Of the same time: only a mean below it leaves room for a trial."""
 QUEUEING = 2.0
 """Pictures of one camera on their way at once, from which on they wait for each other (their rate times the time that
 each takes). Below it the time is spent on each single picture, and fewer pictures would not make it shorter."""
 MARGIN = 0.9
 """Of the pictures that come out, so many are let in: whoever lets in as many as come out keeps the queues full."""
-FIRST_STEP, LONGEST_STEP = 1.25, 2.0
-"""How much faster a trial is; with each one that succeeds the next one dares twice as much more."""
+FIRST_STEP, LATER_STEP = 1.25, 1.5
+"""How much faster the first trial is, and those that follow one which succeeded."""
 FIRST_PAUSE, LONGEST_PAUSE = 4.0, 32.0
-"""Seconds from a change for the worse to the next trial; doubled by each one that fails."""
+"""Seconds from a change for the worse to the next trial; doubled by each one that fails, and up to twice as long in
+some cameras."""
 RELAPSE = 60.0
 """Seconds: an overload that comes back sooner is the same one, and keeps its pause."""
 
@@ -70,10 +77,12 @@ class _Mark:
 class Ladder:
     """One camera's rung. `lets_in` belongs to the capture thread, everything else to the event loop.
 
-    `limit`: seconds from capture to sealing; `delay`: those of them that every picture waits by design.
+    `limit`: seconds from capture to sealing; `delay`: those of them that every picture waits by design. `camera`: its
+    name decides how much longer than others it pauses before a trial, up to twice as long. Cameras that share a
+    detector are overloaded together, and if they all tried together, no trial could succeed.
     """
 
-    def __init__(self, limit: float, *, delay: float = 0.0) -> None:
+    def __init__(self, limit: float, *, delay: float = 0.0, camera: str = "") -> None:
         if not 0.0 <= delay < limit:
             raise ValueError(f"a delay of {delay:g} s leaves nothing of a limit of {limit:g} s")
         self.limit = limit
@@ -81,6 +90,7 @@ class Ladder:
         self.rate = math.inf
         """Pictures a second that are let in."""
         self._delay = delay
+        self._patience = 1.0 + zlib.crc32(camera.encode()) / 2**32
         self._spacing = Spacing()
         self._offered = 0
         self._thinned = 0
@@ -145,9 +155,16 @@ class Ladder:
             if self.state is OverloadState.REDUCED:
                 self._wait_longer(now)
             self._enter(OverloadState.CONCEALING, now)
-        elif now - since.at >= WINDOW and here.offered > since.offered:
+        elif self._enough(since, here):
             self._mark = here
             self._judge(_Window(since, here))
+
+    def _enough(self, since: _Mark, here: _Mark) -> bool:
+        """Whether enough has happened for a judgement."""
+        seconds, came = here.at - since.at, here.shown - since.shown + here.dropped - since.dropped
+        if seconds < WINDOW or here.offered == since.offered:
+            return False
+        return self.state is not OverloadState.REDUCED or came >= EVIDENCE or seconds >= LONGEST_WINDOW
 
     def _judge(self, window: _Window) -> None:
         if self.state is OverloadState.CONCEALING:
@@ -188,21 +205,24 @@ class Ladder:
             self._pause = FIRST_PAUSE
         self._enter(OverloadState.REDUCED, now)
         self._step = FIRST_STEP
-        self._trial_at = now + self._pause
+        self._trial_at = now + self._pause * self._patience
 
     def _regulate(self, window: _Window) -> None:
         """Reduced: slower when even this is too much, faster on trial."""
-        if window.drops(CALM_SHARE) or self._near(window):
-            if self._borne == self.rate:
+        trial = self._borne < self.rate
+        if window.drops(CALM_SHARE) or self._near(window) or (trial and window.mean >= NEAR * self._room):
+            if not trial:
                 self._slow_down(window)
             self._wait_longer(window.now)
+        elif not window.shown:
+            return  # nothing speaks for a faster rate
         elif self.rate == math.inf:
             self._over_at = window.now
             self._enter(OverloadState.NONE, window.now)
         else:
-            if self._borne < self.rate:
-                self._borne, self._step = self.rate, min(LONGEST_STEP, 2 * self._step - 1)
-            if window.now >= self._trial_at and window.mean < NEAR * self._room:
+            if trial:
+                self._borne, self._step = self.rate, LATER_STEP
+            if window.now >= self._trial_at and window.mean < RELAXED * self._room:
                 faster = self.rate * self._step
                 self.rate = math.inf if faster >= window.offered_rate else faster
 
@@ -213,7 +233,7 @@ class Ladder:
         """This rate is too much: back to the last one that was borne, and a longer pause before the next trial."""
         self.rate = self._borne
         self._pause, self._step = min(LONGEST_PAUSE, 2 * self._pause), FIRST_STEP
-        self._trial_at = now + self._pause
+        self._trial_at = now + self._pause * self._patience
 
     def _enter(self, state: OverloadState, now: float) -> None:
         self.state, self._since = state, now

@@ -35,12 +35,12 @@ class Watched:
     """Asks about pictures of a given age, in front of a detector that takes so many seconds."""
 
     def __init__(self, group: asyncio.TaskGroup, clock: FakeClock, seconds: float) -> None:
-        self._group, self._clock, self._seconds = group, clock, seconds
+        self._group, self._clock, self.seconds = group, clock, seconds
         self.detector = Detector(self._answer)
         self.in_time = InTime(self.detector, LIMIT, clock=clock)
 
     async def _answer(self, frame: RawFrame) -> Detections:
-        await self._clock.sleep(self._seconds)
+        await self._clock.sleep(self.seconds)
         return Detections(frame.id, ())
 
     async def asks(self, index: int, *, age: float = 0.0) -> asyncio.Task[Detections | str]:
@@ -106,6 +106,31 @@ async def test_each_picture_has_its_own_time(clock: FakeClock) -> None:
             assert not task.done()
             await clock.advance(0.02)
             assert await task == "overload"
+
+
+async def test_a_picture_for_which_an_answer_would_come_too_late_is_left_out_unless_it_is_fresh(
+    clock: FakeClock,
+) -> None:
+    async with watching(clock, 0.3) as watched:
+
+        def too_old(age: float) -> bool:
+            return watched.in_time.too_old(raw_frame(captured=clock.monotonic() - age))
+
+        assert not too_old(LIMIT - 0.01), "nothing is known about the detector yet"
+        assert too_old(LIMIT)
+        for index in range(20):
+            task = await watched.asks(index)
+            await clock.advance(0.3)
+            await task
+        assert too_old(0.21)
+        assert not too_old(0.19)
+        watched.seconds = 60.0
+        for index in range(20):
+            task = await watched.asks(index)
+            await clock.advance(LIMIT)
+            assert await task == "overload"
+        assert too_old(0.1)
+        assert not too_old(0.05), "somebody has to find out when the detector is well again"
 
 
 async def test_the_detectors_own_errors_are_not_mistaken_for_lateness(clock: FakeClock) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,8 +16,8 @@ FPS = 25
 class Camera:
     """A camera of 25 fps on a ladder: each second says how many pictures it can bear, and how long each takes."""
 
-    def __init__(self, limit: float = 1.0, delay: float = 0.0) -> None:
-        self.ladder = Ladder(limit, delay=delay)
+    def __init__(self, limit: float = 1.0, delay: float = 0.0, name: str = "") -> None:
+        self.ladder = Ladder(limit, delay=delay, camera=name)
         self.now = 1000.0
         self.dropped = 0
         self.rungs = [self.ladder.state]
@@ -136,6 +137,17 @@ def test_trials_that_fail_grow_rare_and_the_state_does_not_flap() -> None:
     assert len([number for number in trials if number >= 100]) <= 100 / LONGEST_PAUSE * 2
 
 
+def test_cameras_that_are_overloaded_together_do_not_all_try_together() -> None:
+    trials: Counter[float] = Counter()
+    for number in range(40):
+        camera = Camera(name=f"cam-{number}")
+        camera.seconds(30, borne=10)
+        while camera.ladder.rate <= 10:
+            camera.second(borne=10)
+        trials[camera.now] += 1
+    assert max(trials.values()) <= 20, trials
+
+
 def test_a_rate_that_is_not_borne_any_more_falls_further() -> None:
     camera = Camera()
     camera.seconds(12, borne=10)
@@ -173,3 +185,15 @@ def test_each_move_is_told_with_what_can_be_done() -> None:
     assert "min_size" in worse["remedy"]
     assert (better["log_level"], better["state"]) == ("info", "none")
     assert "remedy" not in better
+
+
+def test_without_a_picture_that_came_out_nothing_speaks_for_a_faster_rate() -> None:
+    camera = Camera(limit=10.0)
+    camera.seconds(12, borne=10)
+    before = camera.ladder.rate
+    for _ in range(60):
+        camera.ladder.lets_in(camera.now)
+        camera.now += LOOK_EVERY
+        camera.ladder.look(camera.now, camera.dropped)
+    assert camera.ladder.state is REDUCED
+    assert camera.ladder.rate <= before
