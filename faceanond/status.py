@@ -19,6 +19,15 @@ class CameraState(StrEnum):
     DISABLED = "disabled"
 
 
+class OverloadState(StrEnum):
+    """What a camera does because its pictures cannot be worked off in time; the label of `overload_state`."""
+
+    NONE = "none"
+    DROPPING = "dropping"
+    REDUCED = "reduced"
+    CONCEALING = "concealing"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraStatus:
     """One camera at one moment. Counters count since the process started; mappings may lack what never happened.
@@ -53,6 +62,7 @@ class CameraStatus:
     fail_closed_seconds: Mapping[str, float] = field(default_factory=dict)
     probed: Mapping[str, int] = field(default_factory=dict)
     residual_faces: int = 0
+    overload: OverloadState = OverloadState.NONE
 
     @property
     def up(self) -> bool:

@@ -177,6 +177,18 @@ class Probe(Table):
     )
 
 
+class Overload(Table):
+    """[overload]: what happens when pictures come faster than they can be worked off; for the whole process."""
+
+    max_latency: Duration = Field(
+        default=1.0,
+        ge=0.2,
+        le=10,
+        description="the longest time from a picture's capture to its sealing; an older one is concealed, and "
+        "`detector.timeout` counts up to this only",
+    )
+
+
 class Http(Table):
     """[http]: the listener of pages, WHEP, API and metrics."""
 
@@ -266,6 +278,7 @@ class Config(Table):
     anonymise: Anonymise = Anonymise()
     encode: Encode = Encode()
     probe: Probe = Probe()
+    overload: Overload = Overload()
     http: Http = Http()
     rtsp: Rtsp = Rtsp()
     webrtc: WebRtc = WebRtc()

@@ -116,11 +116,11 @@ class App:
         """
         config, clock, health = self._config, self._clock, self._health
         settings = config.detector
-        batcher = self._inference = Batcher(
-            detector, max_batch=settings.max_batch, timeout=settings.timeout, clock=clock
-        )
+        # Nobody waits for an answer that comes too late to be shown.
+        timeout = min(settings.timeout, config.overload.max_latency)
+        batcher = self._inference = Batcher(detector, max_batch=settings.max_batch, timeout=timeout, clock=clock)
         pipelines = {
-            name: CameraPipeline(name, camera, detector=batcher, clock=clock)
+            name: CameraPipeline(name, camera, detector=batcher, clock=clock, overload=config.overload)
             for name, camera in config.cameras.items()
             if camera.enabled
         }

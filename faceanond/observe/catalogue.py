@@ -15,11 +15,16 @@ from typing import Generic, TypeVar
 from faceanond.errors import SourceFault
 from faceanond.frames import Verdict
 from faceanond.stats import HistogramSnapshot
-from faceanond.status import CameraState, CameraStatus, InferenceStatus
+from faceanond.status import CameraState, CameraStatus, InferenceStatus, OverloadState
 
 PREFIX = "faceanond_"
 
-DROPS = (("capture", "max_fps"), ("mailbox", "newer"), ("detect", "stopped"), ("encode", "failed"), ("viewer", "slow"))
+DROPS = (
+    *(("capture", "max_fps"), ("capture", "overload")),
+    *(("mailbox", "newer"), ("mailbox", "late")),
+    *(("detect", "stopped"), ("seal", "late")),
+    *(("encode", "failed"), ("viewer", "slow")),
+)
 """Every (stage, reason) for which a picture, or a viewer's packet, is dropped."""
 PROTOCOLS = ("webrtc", "rtsp")
 """Every way to watch."""
@@ -175,6 +180,13 @@ CAMERA_METRICS: tuple[Metric[CameraStatus], ...] = (
         "Time during which the whole picture was concealed, by reason.",
         _each(FAIL_CLOSED, lambda c: c.fail_closed_seconds),
         ("reason",),
+    ),
+    Metric(
+        "overload_state",
+        Kind.GAUGE,
+        "1 for what the camera does because its pictures cannot be worked off in time, 0 for the others.",
+        _now(OverloadState, lambda c: c.overload),
+        ("state",),
     ),
     Metric(
         "faces_detected_total",

@@ -21,15 +21,18 @@ from faceanond.anonymise.anonymiser import Anonymiser
 from faceanond.anonymise.frame import AnonymisedFrame
 from faceanond.capture.source import StreamInfo
 from faceanond.clock import Clock
-from faceanond.config.model import Camera
+from faceanond.config.model import Camera, Overload
 from faceanond.detect.pyramid import is_searched
 from faceanond.errors import STOPPED, DetectionError, SourceFault
 from faceanond.frames import Detections, RawFrame, Verdict
 from faceanond.mailbox import Mailbox
 from faceanond.pipeline.figures import Figures
+from faceanond.pipeline.in_time import LATE, InTime, unless_late
 from faceanond.pipeline.judge import Judged, SharedDetector, judge, seal_judged
+from faceanond.pipeline.overload import LOOK_EVERY, Ladder, tell
 from faceanond.pipeline.probe import LeakProbe
 from faceanond.pipeline.sealer import Sealer, SealerStuckError
+from faceanond.pipeline.spacing import Spacing
 from faceanond.publish.stream import Stream
 from faceanond.ratelimit import RateLimited
 from faceanond.redact import redact
@@ -51,7 +54,17 @@ class CameraPipeline:
     `stream` outlives reconnections, so viewers stay while their camera is away.
     """
 
-    def __init__(self, name: str, settings: Camera, *, detector: SharedDetector, clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: Camera,
+        *,
+        detector: SharedDetector,
+        clock: Clock,
+        overload: Overload = Overload(),  # noqa: B008 - frozen
+        delay: float = 0.0,
+    ) -> None:
+        """`delay`: seconds that every picture waits between its verdict and its sealing, by design."""
         self.name = name
         self.settings = settings
         self.stream = Stream(name, clock=clock)
@@ -67,7 +80,10 @@ class CameraPipeline:
         )
         # No picture yet counts as none for long: the first slate comes at once.
         self._last_picture = clock.monotonic() - ABSENT_AFTER
-        self._next_due = 0.0
+        self._spacing = Spacing()
+        self._judging = False
+        self._ladder = Ladder(overload.max_latency, delay=delay, camera=name)
+        self._in_time = InTime(detector, overload.max_latency - delay, clock=clock)
         self._generation = 0
         self._encoding_failed = RateLimited[str]()
 
@@ -76,20 +92,15 @@ class CameraPipeline:
     def feed(self, frame: RawFrame) -> None:
         """Takes a captured picture. Called from the capture thread; never blocks, the newest picture wins."""
         self.figures.frame_captured()
-        if self.settings.encode.max_fps and not self._due(frame.captured):
+        most = self.settings.encode.max_fps
+        if most and not self._spacing.keeps(frame.captured, most):
             self.figures.dropped["capture", "max_fps"] += 1
+            return
+        if not self._ladder.lets_in(frame.captured):
+            self.figures.dropped["capture", "overload"] += 1
             return
         if self._mailbox is not None:
             self._mailbox.put(frame)
-
-    def _due(self, captured: float) -> bool:
-        """Spreads the kept frames evenly; a quarter step of slack, so that 25 of 25 fps are not every other frame."""
-        step = 1.0 / self.settings.encode.max_fps
-        if captured < self._next_due - step / 4:
-            return False
-        late = captured - self._next_due
-        self._next_due = (self._next_due if late < step else captured) + step
-        return True
 
     def next_generation(self) -> int:
         """A new connection begins: its number, part of every frame's identity."""
@@ -119,12 +130,15 @@ class CameraPipeline:
         if self._mailbox is not None:
             self._mailbox.discard()
         self._detector.forget(self.name)
+        self._ladder.reset()
 
     # The stages
 
     async def run(self) -> None:
         """Runs until cancelled. A stuck sealing thread is replaced; any other exception is a defect and goes up."""
         self._mailbox = Mailbox(capacity=1)
+        self._ladder.reset()
+        self._judging = False
         line: asyncio.Queue[Judged] = asyncio.Queue(LINE_LENGTH)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -132,6 +146,8 @@ class CameraPipeline:
                 tasks.create_task(self._publish(line), name=f"publish:{self.name}")
                 tasks.create_task(self._fill_absence(), name=f"absence:{self.name}")
                 tasks.create_task(self._probe.run(), name=f"probe:{self.name}")
+                tasks.create_task(self._in_time.watch(), name=f"in time:{self.name}")
+                tasks.create_task(self._watch_load(), name=f"overload:{self.name}")
         finally:
             self._mailbox.close()
             self.figures.dropped["mailbox", "newer"] += self._mailbox.dropped
@@ -150,28 +166,63 @@ class CameraPipeline:
     async def _detect(self, mailbox: Mailbox[RawFrame], line: asyncio.Queue[Judged]) -> None:
         while True:
             frame = await mailbox.get()
-            judged = await judge(frame, self._detector, self.settings.detector)
+            if self._in_time.too_old(frame):
+                self.figures.dropped["mailbox", "late"] += 1
+                continue
+            self._judging = True
+            judged = await judge(frame, self._in_time, self.settings.detector)
             if isinstance(judged.outcome, DetectionError) and judged.outcome.reason == STOPPED:
                 # The camera went while this frame waited. Concealed it would only take the last good picture's place.
                 self.figures.dropped["detect", "stopped"] += 1
             else:
                 await line.put(judged)
+            self._judging = False
 
     async def _publish(self, line: asyncio.Queue[Judged]) -> None:
         while True:
             judged = await line.get()
+            if self._skips(judged, line):
+                self.figures.dropped["seal", "late"] += 1
+                continue
             if isinstance(judged.outcome, Detections):
                 self.figures.faces(judged.outcome.faces)
             else:
                 self.figures.faces_current = 0
-            await self._seal(partial(seal_judged, judged=judged, fps=self.figures.fps()))
+            make = partial(seal_judged, judged=judged, fps=self.figures.fps())
+            await self._seal(unless_late(make, judged.frame, self._ladder.limit, self._clock))
+            if self.last_sealed is not None and self.last_sealed.reason in LATE:
+                self._ladder.late()
+            else:
+                self._ladder.shown(self._clock.monotonic() - judged.frame.captured)
+
+    def _skips(self, judged: Judged, line: asyncio.Queue[Judged]) -> bool:
+        """Too old to be shown, and a fresher one is on its way: concealing this one would only take its time."""
+        if self._clock.monotonic() - judged.frame.captured <= self._ladder.limit:
+            return False
+        return not line.empty() or (self._judging and isinstance(judged.outcome, Detections))
+
+    async def _watch_load(self) -> None:
+        """Moves the overload ladder, and tells each of its moves."""
+        while True:
+            await self._clock.sleep(LOOK_EVERY)
+            before = self._ladder.state
+            self._ladder.look(self._clock.monotonic(), self._left_out())
+            if self._ladder.state is not before:
+                tell(self.name, before, self._ladder)
+
+    def _left_out(self) -> int:
+        """Pictures so far that were let in and then left out for others."""
+        waiting = 0 if self._mailbox is None else self._mailbox.dropped
+        dropped = self.figures.dropped
+        return waiting + dropped["mailbox", "newer"] + dropped["mailbox", "late"] + dropped["seal", "late"]
 
     async def _fill_absence(self) -> None:
         while True:
             await self._clock.sleep(ABSENT_INTERVAL)
             fps = self.figures.fps()
             patience = max(ABSENT_AFTER, 2.5 / fps if fps else 0.0)
-            if self._clock.monotonic() - self._last_picture >= patience:
+            # While a picture is being sealed, however slowly, something comes.
+            if self._clock.monotonic() - self._last_picture >= patience and not self._sealing.locked():
                 await self._seal(self._absence)
 
     def _absence(self, anonymiser: Anonymiser) -> AnonymisedFrame:
@@ -248,4 +299,5 @@ class CameraPipeline:
             fail_closed_seconds=seconds,
             probed=dict(self._probe.results),
             residual_faces=self._probe.residual_faces,
+            overload=self._ladder.state,
         )

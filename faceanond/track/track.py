@@ -34,8 +34,8 @@ MOST_GROWN = 0.2
 class Track:
     """A face that is followed. Times are seconds of the source; lengths are pixels.
 
-    `found`: when the detector was last sure of it. `seen`: when there was any sign of it, `last`: where. `anchor`: its size when the
-    detector last found it without being told where.
+    `found`: when the detector was last sure of it. `seen`: when there was any sign of it, `last`: where. `anchor`: its
+    size when the detector last found it without being told where.
     """
 
     number: int
@@ -48,6 +48,7 @@ class Track:
     found: float
     seen: float
     score: float
+    last: Box
     turn: float = 0.0
     vx: float = 0.0
     vy: float = 0.0
@@ -56,8 +57,6 @@ class Track:
     belief: float = 0.0
     shown: bool = True
     anchor: float = 0.0
-    last: Box = Box(0.0, 0.0, 0.0, 0.0)
-    ended: bool = False
 
     @classmethod
     def begun(cls, number: int, face: Face, now: float) -> Track:

@@ -60,7 +60,7 @@ def test_mtcnn_and_another_are_opened_together(tmp_path: Path) -> None:
     detector = open_detector(own(tmp_path, "mtcnn", "yunet", yunet=like_yunet()), cache=tmp_path)
     detector.warm_up()
     assert detector.name == "mtcnn+yunet"
-    assert set(detector.stage_seconds()) == {"pnet", "rnet", "onet", "mtcnn", "yunet", "total"}
+    assert set(detector.stage_seconds()) == {"pnet", "rnet", "onet", "guided", "mtcnn", "yunet", "total"}
     detector.close()
 
 

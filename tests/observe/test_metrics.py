@@ -20,7 +20,7 @@ from faceanond.frames import Verdict
 from faceanond.observe.catalogue import DROPS, FAIL_CLOSED, PROBED, PROTOCOLS, Kind, declared
 from faceanond.observe.metrics import Metrics
 from faceanond.pipeline.probe import ProbeResult
-from faceanond.status import CameraState, CameraStatus, InferenceStatus
+from faceanond.status import CameraState, CameraStatus, InferenceStatus, OverloadState
 from tests.conftest import need_tool
 from tests.observe.fleet import camera, inference
 
@@ -146,6 +146,13 @@ def test_exactly_one_state_holds(state: CameraState) -> None:
     assert seen[of("camera_up", "camera=a")] == (1 if state is CameraState.LIVE else 0)
 
 
+@pytest.mark.parametrize("state", OverloadState)
+def test_exactly_one_state_of_overload_holds(state: OverloadState) -> None:
+    seen = samples(replace(camera("a"), overload=state))
+    held = {other: seen[of("overload_state", "camera=a", f"state={other}")] for other in OverloadState}
+    assert held == {other: float(other is state) for other in OverloadState}
+
+
 def test_fail_closed_is_one_for_the_reason_that_holds_and_zero_for_those_that_are_over() -> None:
     before = replace(camera("a"), fail_closed="odd", fail_closed_seconds={"odd": 4.0, "late": 1.0})
     assert samples(before)[of("fail_closed", "camera=a", "reason=odd")] == 1
@@ -217,7 +224,7 @@ def test_the_reference_explains_every_reason() -> None:
     assert table("`faceanond_frames_dropped_total`:") == list(DROPS)
     assert table("`result`, of `faceanond_probe_frames_total`:") == [(result,) for result in PROBED]
     assert table("`verdict`, of every published picture:") == [(verdict.value,) for verdict in Verdict]
-    for name in (*PROTOCOLS, *SourceFault, *CameraState):
+    for name in (*PROTOCOLS, *SourceFault, *CameraState, *OverloadState):
         assert f"`{name}`" in REFERENCE.read_text(), name
 
 

@@ -187,7 +187,7 @@ async def test_a_camera_that_comes_back_is_shown_again(clock: FakeClock) -> None
         assert run.pipeline.status().fail_closed is None
 
 
-async def test_a_hanging_detector_leaves_a_held_picture_and_never_the_raw_one(clock: FakeClock) -> None:
+async def test_a_hanging_detector_leaves_held_and_concealed_pictures_and_never_the_raw_one(clock: FakeClock) -> None:
     never = asyncio.Event()
 
     async def hangs(frame: RawFrame) -> Detections:
@@ -198,11 +198,16 @@ async def test_a_hanging_detector_leaves_a_held_picture_and_never_the_raw_one(cl
         run.pipeline.opened(INFO)
         for index in range(10):
             run.pipeline.feed(raw_frame(index=index))
-        await clock.advance(module.ABSENT_AFTER + module.ABSENT_INTERVAL)
+        await clock.advance(module.ABSENT_AFTER - module.ABSENT_INTERVAL)
         await run.until(1)
         assert set(run.verdicts) == {Verdict.HELD}
+        assert run.pipeline.status().fail_closed == "late"
+        await clock.advance(2 * module.ABSENT_INTERVAL)
+        while Verdict.FULL not in run.verdicts:
+            await run.until(len(run.packets) + 1)
+        assert set(run.verdicts) == {Verdict.HELD, Verdict.FULL}
         status = run.pipeline.status()
-        assert status.fail_closed == "late"
+        assert status.fail_closed == "overload"
         assert status.captured == 10
         assert status.dropped["mailbox", "newer"] >= 8
 

@@ -4,7 +4,7 @@ import json
 
 from faceanond.frames import Verdict
 from faceanond.stats import Histogram
-from faceanond.status import CameraState, CameraStatus
+from faceanond.status import CameraState, CameraStatus, OverloadState
 from faceanond.web.api import camera_json, mean
 
 
@@ -17,6 +17,7 @@ def test_a_camera_with_everything_is_plain_json() -> None:
         state=CameraState.LIVE,
         source="rtsp://10.0.0.12/stream1",
         fps=24.99871,
+        overload=OverloadState.REDUCED,
         published={Verdict.MASKED: 3},
         dropped={("capture", "late"): 2, ("capture", "size"): 1, ("stream", "slow"): 4},
         latency=histogram.snapshot(),
@@ -24,6 +25,7 @@ def test_a_camera_with_everything_is_plain_json() -> None:
     )
     shown = json.loads(json.dumps(camera_json(status)))
     assert shown["state"] == "live"
+    assert shown["overload"] == "reduced"
     assert shown["fps"] == 25.0
     assert shown["published"] == {"masked": 3}
     assert shown["dropped"] == {"capture": {"late": 2, "size": 1}, "stream": {"slow": 4}}

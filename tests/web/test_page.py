@@ -11,7 +11,7 @@ from playwright.async_api import Page, async_playwright
 from faceanond.config.model import Http
 from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc.service import WhepService
-from faceanond.status import CameraState
+from faceanond.status import CameraState, OverloadState
 from faceanond.web.app import build
 from faceanond.web.server import serving
 from tests.conftest import need_tool
@@ -115,6 +115,8 @@ async def test_the_badge_says_what_is_wrong() -> None:
         lobby.become(fail_closed="detector_timeout")
         await wall.text("[data-camera=lobby] .detail", "detector timeout")
         await wall.text("[data-camera=lobby] .state", "Concealed")
+        lobby.become(fail_closed=None, overload=OverloadState.REDUCED)
+        await wall.text("[data-camera=lobby] .detail", "overloaded")
         lobby.become(state=CameraState.RETRYING, fail_closed=None, retry_in=6.2, last_error="connection <b>refused</b>")
         await wall.text("[data-camera=lobby] .state", "Retrying in 7 s")
         await wall.text("[data-camera=lobby] .detail", "connection <b>refused</b>")

@@ -28,6 +28,7 @@ function judge(camera) {
   }
   if (camera.state === "connecting") return { tone: "quiet", text: "Connecting", detail: camera.last_error ?? "" };
   if (camera.fail_closed) return { tone: "warn", text: "Concealed", detail: camera.fail_closed.replaceAll("_", " ") };
+  if (camera.overload === "reduced") return { tone: "warn", text: "Live", detail: "overloaded, fewer pictures" };
   return { tone: "good", text: "Live" };
 }
 
