@@ -15,8 +15,9 @@ from faceanond.capture.demo_scene import FACE, FACE_HEIGHT, OUTLINE
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 MIDDLE = ((FACE[0] + FACE[2]) / 2, (FACE[1] + FACE[3]) / 2)
-SIDE = 512
-"""Of the packaged picture."""
+PICTURE = astronaut()
+"""Read here, because no file may be read while a loop runs."""
+SIDE = PICTURE.shape[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Figure:
 @lru_cache(maxsize=64)
 def _cut_out(height: int, mirrored: bool) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
     """Colours times opacity, opacity, and the scale, for a face of that height."""
-    picture = astronaut().astype(np.float32)
+    picture = PICTURE.astype(np.float32)
     outline = np.zeros(picture.shape[:2], np.uint8)
     cv2.fillPoly(outline, [np.array(OUTLINE, np.int32)], 255, lineType=cv2.LINE_AA)
     opacity = cv2.GaussianBlur(cv2.erode(outline, np.ones((3, 3), np.uint8)), (0, 0), 1.6).astype(np.float32) / 255

@@ -18,21 +18,18 @@ def stand(x: float = WIDTH / 2, **pose: object) -> Path:
     return lambda number: Pose(x, LEVEL, **pose)  # type: ignore[arg-type]
 
 
-def _rolls(number: int) -> Pose:
+def rolling(most: float) -> Path:
     """Upright, then on one side for a second, then upright again, as somebody does who looks under a table."""
-    upright = min(max(number - 8, 0), max(45 - number, 0))
-    return Pose(WIDTH / 2, LEVEL, roll=min(45.0, 9.0 * upright))
+
+    def path(number: int) -> Pose:
+        away = min(max(number - 8, 0), max(45 - number, 0))
+        return Pose(170 + 1.5 * number, LEVEL, roll=min(most, most / 6 * away))
+
+    return path
 
 
 def _approaches(number: int) -> Pose:
     return Pose(WIDTH / 2 + 20, LEVEL, height=46 + 2 * number)
-
-
-def _turned_at_first(number: int) -> Pose | None:
-    """Not there, then there at once but lying on one side for four frames: no detector knows it until it is upright."""
-    if number < 15:
-        return None
-    return Pose(WIDTH / 2, LEVEL, roll=max(0.0, 75.0 - 15.0 * (number - 15)) if number < 20 else 0.0)
 
 
 def _after_the_cut(number: int) -> Pose | None:
@@ -53,23 +50,29 @@ ALL = (
     Scene("a cut from face to face", (_before_the_cut, _after_the_cut), wall=lambda number: 1 if number < 15 else 2),
     Scene("passes behind a post", (walk(80, 5),), length=50, posts=((180, 216),)),
     Scene("runs", (walk(-60, 16, shutter=1.0),), length=34),
-    Scene("rolls by 45 degrees", (_rolls,), length=55),
+    Scene("rolls by 40 degrees", (rolling(40.0),), length=55),
+    Scene("rolls by 75 degrees", (rolling(75.0),), length=55),
     Scene("two cross", (walk(120, 4), walk(280, -4, mirrored=True))),
     Scene("leaves through the edge", (walk(250, 5),)),
     Scene("comes in through the edge", (walk(-40, 5),)),
     Scene("contrast dips", (stand(),), contrast=lambda number: 0.06 if 15 <= number < 20 else 1.0),
-    Scene("lies on the side at first", (_turned_at_first,), wall=lambda number: 1 if number < 15 else 2),
+    Scene(
+        "a cut to a face in the dark",
+        (_after_the_cut,),
+        wall=lambda number: 1 if number < 15 else 2,
+        contrast=lambda number: 0.06 if 15 <= number < 19 else 1.0,
+    ),
 )
 NEEDS_TRACKS = frozenset(
     {
         "passes behind a post",
         "runs",
-        "rolls by 45 degrees",
+        "rolls by 75 degrees",
         "two cross",
         "leaves through the edge",
         "comes in through the edge",
         "contrast dips",
-        "lies on the side at first",
+        "a cut to a face in the dark",
     }
 )
 """Scenes in which a detector that looks at each frame for itself shows a face. Strictly expected to fail: a scene that

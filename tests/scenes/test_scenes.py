@@ -62,6 +62,7 @@ async def test_no_live_picture_shows_a_face(scene: Scene, mtcnn: Detector, clock
     assert_nothing_leaks(scene, seen)
 
 
+@pytest.mark.may_block  # a file's job has the loop to itself
 @pytest.mark.parametrize("scene", SCENES)
 async def test_no_picture_of_a_file_shows_a_face(
     scene: Scene, mtcnn: Detector, clock: FakeClock, tmp_path: Path
