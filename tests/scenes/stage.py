@@ -7,10 +7,11 @@ scene is about just that.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from faceanond.anonymise.anonymiser import Anonymiser
@@ -18,7 +19,7 @@ from faceanond.capture.source import StreamInfo
 from faceanond.config.model import Camera
 from faceanond.config.types import Source
 from faceanond.detect.protocol import Detector
-from faceanond.frames import RawFrame, Verdict
+from faceanond.frames import FrameId, RawFrame, Verdict
 from faceanond.inference.batcher import Batcher
 from faceanond.pipeline.camera import CameraPipeline
 from faceanond.pipeline.file import FilePipeline, Report, Tally
@@ -104,12 +105,18 @@ async def serving(detector: Detector, clock: FakeClock) -> AsyncIterator[Batcher
 
 
 async def shoot(
-    frames: Sequence[RawFrame], detector: Any, clock: FakeClock, settings: Camera, *, patient: bool = True
+    frames: Sequence[RawFrame],
+    detector: Any,
+    clock: FakeClock,
+    settings: Camera,
+    *,
+    patient: bool = True,
+    before: Mapping[FrameId, Callable[[CameraPipeline], None]] = MappingProxyType({}),
 ) -> Footage:
     """Feeds the frames to a live camera's pipeline and keeps what a viewer gets.
 
     `detector` is what pipelines share (the queue, or something in its place). Without patience the frames come at
-    their moments whatever the stages do, as from a real camera.
+    their moments whatever the stages do, as from a real camera. `before` happens when that frame's moment has come.
     """
     footage = Footage()
     observed = Observed(detector)
@@ -128,6 +135,8 @@ async def shoot(
     try:
         for frame in frames:
             await clock.advance(max(0.0, frame.captured - clock.monotonic()))
+            if frame.id in before:
+                before[frame.id](pipeline)
             pipeline.feed(frame)
             if patient and frame.suspect is None:
                 await _until(lambda frame=frame: frame.id in observed.answered or running.done(), PATIENCE)
