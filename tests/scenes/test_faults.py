@@ -289,10 +289,13 @@ async def test_an_encoder_that_fails_loses_pictures_and_shows_no_face(
 async def test_a_defect_in_the_anonymiser_ends_the_camera_and_shows_nothing(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Anonymiser, "_sealed", Failing(Anonymiser._sealed, ZeroDivisionError(), clock))
+    seal = Failing(Anonymiser.seal, ZeroDivisionError(), clock)
+    monkeypatch.setattr(Anonymiser, "seal", lambda *arguments, **options: seal(*arguments, **options))
     footage = await _walk(clock)
-    assert footage.failure is not None
-    assert_nothing_leaks(WALK, watch(footage.packets))
+    seen = watch(footage.packets)
+    assert (seal.raised, footage.failure is None) == (1, False), "a defect goes up; it is not hidden"
+    assert_nothing_leaks(WALK, seen)
+    assert {picture.number for picture in seen} <= set(range(WHEN.start + 1))
 
 
 async def _walk(clock: FakeClock) -> Footage:
