@@ -7,6 +7,7 @@ shows. It does not matter how the face was hidden or how strongly the encoder co
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -92,8 +93,8 @@ def tiles(raw: NDArray[np.uint8], published: NDArray[np.uint8], face: TrueFace) 
     one, other = _detail(raw, spread)[face.place], _detail(published, spread)[face.place]
     rows, columns = (np.linspace(0, side, TILES + 1).astype(int) for side in mask.shape)
     result = []
-    for top, bottom in zip(rows, rows[1:], strict=False):
-        for left, right in zip(columns, columns[1:], strict=False):
+    for top, bottom in itertools.pairwise(rows):
+        for left, right in itertools.pairwise(columns):
             inside = mask[top:bottom, left:right]
             if inside.size and inside.mean() >= 0.5:
                 result.append(_alike(one[top:bottom, left:right][inside], other[top:bottom, left:right][inside]))

@@ -10,7 +10,7 @@ LEVEL = HEIGHT * 0.42
 
 
 def walk(start: float, speed: float, *, shutter: float = 0.2, **pose: object) -> Path:
-    """A face that goes sideways by `speed` pixels a frame, smeared by the share of that for which the shutter is open."""
+    """A face that goes sideways by `speed` pixels a frame; `shutter` is the share of a frame for which it is open."""
     return lambda number: Pose(start + speed * number, LEVEL, blur=(speed * shutter, 0.0), **pose)  # type: ignore[arg-type]
 
 

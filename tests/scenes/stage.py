@@ -80,7 +80,8 @@ class Observed:
 
     def __init__(self, detector: Any) -> None:
         self._detector = detector
-        self.answered: set[object] = set()
+        self._answered: set[FrameId] = set()
+        self._changed = asyncio.Event()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._detector, name)
@@ -89,7 +90,14 @@ class Observed:
         try:
             return await self._detector.detect(frame, *more, **options)
         finally:
-            self.answered.add(frame.id)
+            self._answered.add(frame.id)
+            self._changed.set()
+
+    async def answered(self, frame: FrameId) -> None:
+        """Waits until that frame has had its answer, good or bad."""
+        while frame not in self._answered:
+            self._changed.clear()
+            await self._changed.wait()
 
 
 @asynccontextmanager
@@ -139,7 +147,7 @@ async def shoot(
                 before[frame.id](pipeline)
             pipeline.feed(frame)
             if patient and frame.suspect is None:
-                await _until(lambda frame=frame: frame.id in observed.answered or running.done(), PATIENCE)
+                await _taken(frame, observed, running)
             await _breathe()
         await _flush(pipeline, clock, running, len(frames) if patient else 0)
         footage.status = pipeline.status()
@@ -174,10 +182,12 @@ async def _breathe(moments: int = 1) -> None:
         await settle(5)
 
 
-async def _until(done: Any, seconds: float) -> None:
-    async with asyncio.timeout(seconds):
-        while not done():
-            await asyncio.sleep(0.0005)
+async def _taken(frame: RawFrame, observed: Observed, running: asyncio.Task[None]) -> None:
+    """Waits until the pipeline has had the frame judged, or has ended."""
+    answered = asyncio.get_running_loop().create_task(observed.answered(frame.id), name="answered")
+    done, _ = await asyncio.wait([answered, running], timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+    answered.cancel()
+    assert done, f"nobody asked about {frame.id}"
 
 
 class Reel:
@@ -199,9 +209,7 @@ class Reel:
         return
 
 
-async def convert(
-    frames: Sequence[RawFrame], detector: Any, clock: FakeClock, settings: Camera, target: Path
-) -> Tally:
+async def convert(frames: Sequence[RawFrame], detector: Any, clock: FakeClock, settings: Camera, target: Path) -> Tally:
     """Runs the frames through a file's pipeline into `target`, with a report beside it."""
     clock.move(max(0.0, START - clock.monotonic()))
     with Report(target.with_suffix(".jsonl")) as report, FileWriter(target, fps=FPS) as writer:

@@ -1,5 +1,5 @@
-"""Faults at each stage while a face walks by: whatever breaks, no picture that leaves shows it, and it comes back masked
-when the fault is over."""
+"""Faults at each stage while a face walks by: whatever breaks, no picture that leaves shows it, and it comes back
+masked when the fault is over."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from faceanond.frames import Detections, FrameId, RawFrame, Verdict
 from faceanond.pipeline.camera import CameraPipeline
 from faceanond.publish import encoder
 from tests.conftest import FakeClock
-from tests.scenes import barcode
 from tests.scenes.detectors import (
     FAULTS,
     HANGS,

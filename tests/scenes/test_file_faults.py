@@ -27,6 +27,10 @@ SHOWN = {Verdict.MASKED, Verdict.COASTED}
 pytestmark = pytest.mark.may_block  # a file's job has the loop to itself
 
 
+def files(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
 def assert_just_these_are_concealed(seen: list[Seen], when: range = WHEN) -> None:
     assert len(seen) == WALK.length
     assert {picture.verdict for picture in seen[when.start : when.stop]} == {Verdict.FULL}
@@ -89,10 +93,10 @@ async def test_a_defect_leaves_no_file_behind(clock: FakeClock, tmp_path: Path) 
             return await super().detect(frame, *more, **options)
 
     async with serving(Knowing(WALK), clock) as batcher:
+        spoiling = Defect(batcher, range(0), lambda answer: answer)
         with pytest.raises(ExceptionGroup):
-            spoiling = Defect(batcher, range(0), lambda answer: answer)
             await convert(WALK.frames(), spoiling, clock, camera(), tmp_path / "out.mp4")
-    assert [path.suffix for path in tmp_path.iterdir()] == [".jsonl"]
+    assert [path.suffix for path in files(tmp_path)] == [".jsonl"]
 
 
 @pytest.mark.parametrize("blind", [False, True], ids=["masked", "control"])

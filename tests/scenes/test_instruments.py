@@ -169,5 +169,3 @@ def test_a_barcode_with_one_wrong_block_is_no_number(number: int, flipped: int) 
 @pytest.mark.parametrize("level", [16, barcode.BLACK, 128, barcode.WHITE, 235])
 def test_a_flat_picture_has_no_number(level: int) -> None:
     assert barcode.read(np.full((300, 400), level, np.uint8)) is None
-
-

@@ -73,9 +73,7 @@ async def test_no_picture_of_a_file_shows_a_face(
 
 
 @pytest.mark.parametrize("settings", METHODS, ids=lambda settings: "-".join(map(str, settings.values())))
-async def test_no_way_of_hiding_shows_a_face(
-    settings: dict[str, object], mtcnn: Detector, clock: FakeClock
-) -> None:
+async def test_no_way_of_hiding_shows_a_face(settings: dict[str, object], mtcnn: Detector, clock: FakeClock) -> None:
     scene = next(scene for scene in ALL if scene.name == "walks")
     seen = await live(scene, mtcnn, clock, camera(anonymise=settings))
     assert_nearly_everything_is_shown(scene, seen)
