@@ -33,6 +33,9 @@ TIMEOUT = 1.0
 """Seconds that the shared queue gives a frame: the default of `detector.timeout`."""
 PATIENCE = 20.0
 """Real seconds after which a test gives up on a pipeline that takes no frame."""
+MOMENTS = 20
+"""How often a frame's publication is looked for before simulated time goes on: with look-ahead it comes later. A thread
+that is too slow for that costs a test nothing but a picture that is held."""
 FLUSH = 2.0
 """Simulated seconds after the last frame: longer than any look-ahead."""
 
@@ -145,10 +148,15 @@ async def shoot(
             await clock.advance(max(0.0, frame.captured - clock.monotonic()))
             if frame.id in before:
                 before[frame.id](pipeline)
+            shown = _shown(pipeline)
             pipeline.feed(frame)
             if patient and frame.suspect is None:
                 await _taken(frame, observed, running)
             await _breathe()
+            for _ in range(MOMENTS if patient else 0):
+                if _shown(pipeline) > shown or running.done():
+                    break
+                await _breathe()
         await _flush(pipeline, clock, running, len(frames) if patient else 0)
         footage.status = pipeline.status()
         if running.done() and not running.cancelled():
@@ -168,11 +176,15 @@ async def _flush(pipeline: CameraPipeline, clock: FakeClock, running: asyncio.Ta
     end = clock.monotonic() + FLUSH
     while clock.monotonic() < end and not running.done():
         await _breathe(5)
-        status = pipeline.status()
-        shown = sum(count for verdict, count in status.published.items() if verdict is not Verdict.HELD)
-        if expected and shown + sum(status.dropped.values()) >= expected:
+        if expected and _shown(pipeline) + sum(pipeline.status().dropped.values()) >= expected:
             return
         await clock.advance(1 / FPS)
+
+
+def _shown(pipeline: CameraPipeline) -> int:
+    """How many frames of the camera have been published."""
+    published = pipeline.status().published
+    return sum(count for verdict, count in published.items() if verdict is not Verdict.HELD)
 
 
 async def _breathe(moments: int = 1) -> None:

@@ -35,7 +35,7 @@ from tests.scenes.oracle import assert_nothing_leaks
 from tests.scenes.scene import FPS, Scene
 from tests.scenes.scenes import walk
 from tests.scenes.stage import Footage, camera, serving, shoot
-from tests.scenes.viewer import Seen, watch
+from tests.scenes.viewer import Seen, fresh, watch
 
 WALK = Scene("walks", (walk(90, 5),))
 WHEN = range(12, 22)
@@ -47,7 +47,7 @@ SHOWN = {Verdict.MASKED, Verdict.COASTED}
 def of(frames: range, seen: Sequence[Seen]) -> set[Verdict]:
     """How these frames were published, by their time: a concealed one has no number."""
     start = WALK.truth(0).frame.captured
-    return {picture.verdict for picture in seen if round((picture.captured - start) * FPS) in frames}
+    return {picture.verdict for picture in fresh(seen) if round((picture.captured - start) * FPS) in frames}
 
 
 def assert_it_recovers(seen: Sequence[Seen]) -> None:
@@ -72,7 +72,7 @@ async def test_without_a_fault_every_picture_is_masked(clock: FakeClock) -> None
     """The control for all others here."""
     async with serving(Knowing(WALK), clock) as batcher:
         seen = watch((await shoot(WALK.frames(), batcher, clock, camera())).packets)
-    assert [picture.number for picture in seen] == list(range(WALK.length))
+    assert [picture.number for picture in fresh(seen)] == list(range(WALK.length))
     assert of(range(WALK.length), seen) <= SHOWN
     assert_nothing_leaks(WALK, seen)
 

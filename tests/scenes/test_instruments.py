@@ -18,7 +18,7 @@ from tests.scenes.oracle import LeakedError, assert_nothing_leaks, leaks
 from tests.scenes.scene import Scene, TrueFace
 from tests.scenes.scenes import ALL, LEVEL, walk
 from tests.scenes.stage import camera, shoot
-from tests.scenes.viewer import Seen, watch
+from tests.scenes.viewer import Seen, fresh, watch
 
 Answer = Callable[[TrueFace], list[Box]]
 BOX = {"shape": "box", "margin": 0.0}
@@ -53,7 +53,7 @@ class Told:
 
 async def published(scene: Scene, answer: Answer, clock: FakeClock, **settings: object) -> list[Seen]:
     footage = await shoot(scene.frames(), Told(scene, answer), clock, camera(**settings))
-    seen = watch(footage.packets)
+    seen = fresh(watch(footage.packets))
     assert [picture.number for picture in seen] == list(range(scene.length))
     return seen
 

@@ -30,6 +30,11 @@ class Seen:
     captured: float
 
 
+def fresh(seen: Sequence[Seen]) -> list[Seen]:
+    """Without the pictures that were only held: on a busy machine a frame may come late, and that is no fault."""
+    return [picture for picture in seen if picture.verdict is not Verdict.HELD or picture.number is None]
+
+
 def watch(packets: Sequence[EncodedPacket]) -> list[Seen]:
     """Every packet decoded: one picture each, in order."""
     context = av.CodecContext.create("h264", "r")
