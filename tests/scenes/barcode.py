@@ -30,14 +30,14 @@ def read(luma: NDArray[np.uint8]) -> int | None:
     height, width = luma.shape
     if height < 2 * BAND or width < 4 * BITS:
         return None
-    bits = []
-    for place in range(BITS):
-        left, right = place * width // BITS, (place + 1) * width // BITS
-        # The blocks' borders suffer from the encoder, so only their cores count.
-        level = float(luma[height - BAND * 3 // 4 : height - BAND // 4, left + 3 : right - 3].mean())
-        if min(abs(level - BLACK), abs(level - WHITE)) > SURE:
-            return None
-        bits.append(level > (BLACK + WHITE) / 2)
+    # The blocks' borders suffer from the encoder, so only their cores count.
+    sums = np.cumsum(luma[height - BAND * 3 // 4 : height - BAND // 4].mean(axis=0))
+    edges = np.arange(BITS + 1) * width // BITS
+    left, right = edges[:-1] + 3, edges[1:] - 3
+    levels = (sums[right - 1] - sums[left - 1]) / (right - left)
+    if np.minimum(np.abs(levels - BLACK), np.abs(levels - WHITE)).max() > SURE:
+        return None
+    bits = (levels > (BLACK + WHITE) / 2).tolist()
     number = sum(bit << place for place, bit in enumerate(bits[:NUMBER_BITS]))
     return number if bits == _bits(number) else None
 

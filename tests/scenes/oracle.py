@@ -90,7 +90,7 @@ def tiles(raw: NDArray[np.uint8], published: NDArray[np.uint8], face: TrueFace) 
     """How much each visible tile of the face looks like the raw picture, -1 to 1."""
     mask = face.shown
     spread = max(1.5, mask.shape[0] * DETAIL)
-    one, other = _detail(raw, spread)[face.place], _detail(published, spread)[face.place]
+    one, other = _detail(raw, face, spread), _detail(published, face, spread)
     rows, columns = (np.linspace(0, side, TILES + 1).astype(int) for side in mask.shape)
     result = []
     for top, bottom in itertools.pairwise(rows):
@@ -101,9 +101,14 @@ def tiles(raw: NDArray[np.uint8], published: NDArray[np.uint8], face: TrueFace) 
     return result
 
 
-def _detail(picture: NDArray[np.uint8], spread: float) -> NDArray[np.float32]:
-    exact = picture.astype(np.float32)
-    return exact - cv2.GaussianBlur(exact, (0, 0), spread)
+def _detail(picture: NDArray[np.uint8], face: TrueFace, spread: float) -> NDArray[np.float32]:
+    """What differs from its surroundings in the face's box."""
+    rows, columns = face.place
+    around = int(3 * spread) + 1
+    top, left = max(0, rows.start - around), max(0, columns.start - around)
+    exact = picture[top : rows.stop + around, left : columns.stop + around].astype(np.float32)
+    different = exact - cv2.GaussianBlur(exact, (0, 0), spread)
+    return different[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
 
 
 def _alike(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:

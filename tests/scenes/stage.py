@@ -191,7 +191,6 @@ async def _breathe(moments: int = 1) -> None:
     """Real time for the threads of sealing and detecting, which no simulated clock can hurry."""
     for _ in range(moments):
         await asyncio.sleep(0.001)
-        await settle(5)
 
 
 async def _taken(frame: RawFrame, observed: Observed, running: asyncio.Task[None]) -> None:
