@@ -3,6 +3,9 @@ masked when the fault is over."""
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from faceanond import track
 from faceanond.anonymise import effects
 from faceanond.anonymise.anonymiser import Anonymiser
 from faceanond.errors import SourceFault
@@ -156,6 +160,33 @@ async def test_a_defect_in_the_shared_queue_ends_the_camera_and_shows_nothing(cl
     assert_nothing_leaks(WALK, seen)
     assert footage.failure is not None, "a defect goes up; it is not hidden"
     assert max(picture.number or 0 for picture in seen) < WHEN.start
+
+
+# The tracks
+
+
+def track_methods() -> list[tuple[type, str]]:
+    """Every public method of every class in track/, whatever is there."""
+    found = []
+    for module in pkgutil.iter_modules(track.__path__, f"{track.__name__}."):
+        for owner in vars(importlib.import_module(module.name)).values():
+            if inspect.isclass(owner) and owner.__module__ == module.name:
+                found += [(owner, name) for name in vars(owner) if inspect.isfunction(vars(owner)[name])]
+    return [(owner, name) for owner, name in found if not name.startswith("_")]
+
+
+@pytest.mark.parametrize(("owner", "name"), track_methods(), ids=lambda part: getattr(part, "__name__", part))
+async def test_a_tracker_that_fails_shows_no_face(
+    owner: type, name: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Concealed, or the camera ends: anything but a frame that nobody has finished judging."""
+    method = Failing(getattr(owner, name), ZeroDivisionError(), clock)
+    monkeypatch.setattr(owner, name, lambda *arguments, **options: method(*arguments, **options))
+    footage = await _walk(clock)
+    seen = watch(footage.packets)
+    assert_nothing_leaks(WALK, seen)
+    if footage.failure is None:
+        assert_it_recovers(seen)
 
 
 # The source
