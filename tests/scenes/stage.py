@@ -33,6 +33,8 @@ TIMEOUT = 1.0
 """Seconds that the shared queue gives a frame: the default of `detector.timeout`."""
 PATIENCE = 20.0
 """Real seconds after which a test gives up on a pipeline that takes no frame."""
+STALLED = 1.0
+"""Real seconds without any answer after which simulated time goes on."""
 MOMENTS = 20
 """How often a frame's publication is looked for before simulated time goes on: with look-ahead it comes later. A thread
 that is too slow for that costs a test nothing but a picture that is held."""
@@ -151,7 +153,7 @@ async def shoot(
             shown = _shown(pipeline)
             pipeline.feed(frame)
             if patient and frame.suspect is None:
-                await _taken(frame, observed, running)
+                await _taken(frame, observed, running, clock)
             await _breathe()
             for _ in range(MOMENTS if patient else 0):
                 if _shown(pipeline) > shown or running.done():
@@ -193,12 +195,19 @@ async def _breathe(moments: int = 1) -> None:
         await asyncio.sleep(0.001)
 
 
-async def _taken(frame: RawFrame, observed: Observed, running: asyncio.Task[None]) -> None:
-    """Waits until the pipeline has had the frame judged, or has ended."""
+async def _taken(frame: RawFrame, observed: Observed, running: asyncio.Task[None], clock: FakeClock) -> None:
+    """Waits until the pipeline has had the frame judged, or has ended.
+
+    A delay line that is full takes no more frames until time passes; so when nothing happens, it does.
+    """
     answered = asyncio.get_running_loop().create_task(observed.answered(frame.id), name="answered")
-    done, _ = await asyncio.wait([answered, running], timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+    for _ in range(int(PATIENCE / STALLED)):
+        done, _ = await asyncio.wait([answered, running], timeout=STALLED, return_when=asyncio.FIRST_COMPLETED)
+        if done:
+            break
+        await clock.advance(1 / FPS)
+    assert answered.done() or running.done(), f"nobody asked about {frame.id}"
     answered.cancel()
-    assert done, f"nobody asked about {frame.id}"
 
 
 class Reel:

@@ -10,6 +10,7 @@ from faceanond.config.model import Camera
 from faceanond.detect.protocol import Detector
 from faceanond.frames import Verdict
 from tests.conftest import FakeClock
+from tests.scenes.detectors import Knowing
 from tests.scenes.oracle import LeakedError, assert_nothing_leaks
 from tests.scenes.scene import Scene
 from tests.scenes.scenes import ALL, NEEDS_TRACKS
@@ -35,15 +36,15 @@ METHODS = [
 ]
 
 
-async def live(scene: Scene, mtcnn: Detector, clock: FakeClock, settings: Camera) -> list[Seen]:
-    async with serving(mtcnn, clock) as batcher:
+async def live(scene: Scene, detector: Detector, clock: FakeClock, settings: Camera) -> list[Seen]:
+    async with serving(detector, clock) as batcher:
         footage = await shoot(scene.frames(), batcher, clock, settings)
     assert footage.failure is None
     return watch(footage.packets)
 
 
-async def file(scene: Scene, mtcnn: Detector, clock: FakeClock, settings: Camera, target: Path) -> list[Seen]:
-    async with serving(mtcnn, clock) as batcher:
+async def file(scene: Scene, detector: Detector, clock: FakeClock, settings: Camera, target: Path) -> list[Seen]:
+    async with serving(detector, clock) as batcher:
         tally = await convert(scene.frames(), batcher, clock, settings, target)
     assert tally.frames == scene.length
     return watch_file(target)
@@ -76,6 +77,14 @@ async def test_no_picture_of_a_file_shows_a_face(
 async def test_no_way_of_hiding_shows_a_face(settings: dict[str, object], mtcnn: Detector, clock: FakeClock) -> None:
     scene = next(scene for scene in ALL if scene.name == "walks")
     seen = await live(scene, mtcnn, clock, camera(anonymise=settings))
+    assert_nearly_everything_is_shown(scene, seen)
+    assert_nothing_leaks(scene, seen)
+
+
+@pytest.mark.parametrize("scene", ALL, ids=lambda scene: scene.name)
+async def test_no_scene_asks_for_more_than_knowing_where_the_faces_are(scene: Scene, clock: FakeClock) -> None:
+    """So whatever leaks otherwise, a better guess of the boxes would have hidden it."""
+    seen = await live(scene, Knowing(scene), clock, camera())
     assert_nearly_everything_is_shown(scene, seen)
     assert_nothing_leaks(scene, seen)
 

@@ -31,8 +31,8 @@ class Seen:
 
 
 def fresh(seen: Sequence[Seen]) -> list[Seen]:
-    """Without the pictures that were only held: on a busy machine a frame may come late, and that is no fault."""
-    return [picture for picture in seen if picture.verdict is not Verdict.HELD or picture.number is None]
+    """Without what is held: with look-ahead, or on a busy machine, a frame comes late, and that is no fault."""
+    return [picture for picture in seen if picture.verdict is not Verdict.HELD]
 
 
 def watch(packets: Sequence[EncodedPacket]) -> list[Seen]:
