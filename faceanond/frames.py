@@ -52,9 +52,10 @@ class RawFrame:
     """
 
     id: FrameId
-    y: Plane
-    u: Plane
-    v: Plane
+    # Not in the repr: it may end in a log, and a log is a way out.
+    y: Plane = field(repr=False)
+    u: Plane = field(repr=False)
+    v: Plane = field(repr=False)
     full_range: bool
     matrix: ColourMatrix
     captured: float

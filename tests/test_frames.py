@@ -45,6 +45,36 @@ def test_rounding_out_never_loses_a_pixel(x: float, y: float, w: float, h: float
     assert y2 >= box.y2
 
 
+boxes = st.builds(
+    lambda x, y, w, h: Box(x, y, x + w, y + h), coordinate, coordinate, st.floats(0, 1e4), st.floats(0, 1e4)
+)
+
+
+@given(boxes, st.floats(0, 2), st.floats(0, 2))
+def test_growing_more_covers_more(box: Box, share: float, more: float) -> None:
+    less, larger = box.grown(share), box.grown(share + more)
+    assert (larger.x1 <= less.x1, larger.y1 <= less.y1, larger.x2 >= less.x2, larger.y2 >= less.y2) == (True,) * 4
+    assert box.grown(0) == box
+
+
+@given(boxes, st.integers(1, 4000), st.integers(1, 4000))
+def test_a_clipped_box_is_what_box_and_picture_share(box: Box, width: int, height: int) -> None:
+    clipped = box.clipped(width, height)
+    assert clipped.clipped(width, height) == clipped
+    assert clipped.x1 == max(box.x1, 0)
+    assert clipped.y2 == min(box.y2, height)
+    empty = clipped.width <= 0 or clipped.height <= 0
+    apart = box.x2 <= 0 or box.y2 <= 0 or box.x1 >= width or box.y1 >= height
+    assert empty == (apart or box.width <= 0 or box.height <= 0)
+
+
+@given(boxes, st.integers(1, 4000), st.integers(1, 4000))
+def test_clipping_and_rounding_out_agree_in_either_order(box: Box, width: int, height: int) -> None:
+    """A picture has whole pixels, so it does not matter which comes first."""
+    first = Box(*map(float, box.rounded_out())).clipped(width, height)
+    assert tuple(map(float, box.clipped(width, height).rounded_out())) == (first.x1, first.y1, first.x2, first.y2)
+
+
 def test_a_clipped_box_stays_inside_the_picture() -> None:
     assert Box(-5, -5, 700, 500).clipped(640, 480) == Box(0, 0, 640, 480)
     assert Box(700, 10, 720, 20).clipped(640, 480).width <= 0

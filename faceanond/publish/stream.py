@@ -144,7 +144,12 @@ class Stream:
         return dict(self._viewers)
 
     def write(self, packet: EncodedPacket) -> None:
-        """Hands a packet to every reader. Never waits; ignored after `close`."""
+        """Hands a packet to every reader. Never waits; ignored after `close`.
+
+        Raises TypeError for anything but an EncodedPacket, which only the encoder makes, of sealed frames.
+        """
+        if type(packet) is not EncodedPacket:
+            raise TypeError(f"only an EncodedPacket may be published, not {type(packet).__name__}")
         if self._closed:
             return
         if packet.keyframe:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from faceanond.anonymise.policy import ELLIPSE_SHARE
 from faceanond.anonymise.shapes import Stencil, box_stencil, ellipse_stencil, polygons_stencil
 from faceanond.frames import Box
 
@@ -25,6 +28,59 @@ def test_a_box_takes_every_block_that_it_touches() -> None:
 
     rows, columns = np.nonzero(covered)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (2, 3, 2, 5)
+
+
+place = st.floats(-200, 300, width=32)
+extent = st.one_of(st.floats(0, 60, width=32), st.floats(0, 600, width=32))
+boxes = st.builds(lambda x, y, w, h: Box(x, y, x + w, y + h), place, place, extent, extent)
+pictures = st.tuples(st.integers(1, 60), st.integers(1, 60)).map(lambda size: (size[0] * 2, size[1] * 2))
+shapes = pytest.mark.parametrize("shape", [box_stencil, ellipse_stencil])
+Shape = Callable[[Box, int, int], Stencil | None]
+
+
+@shapes
+@given(box=boxes, size=pictures)
+def test_a_stencil_lies_within_its_picture(shape: Shape, box: Box, size: tuple[int, int]) -> None:
+    stencil = shape(box, *size)
+    if stencil is None:
+        return
+    assert 0 <= stencil.left < stencil.right <= size[0] // 2
+    assert 0 <= stencil.top < stencil.bottom <= size[1] // 2
+    assert stencil.mask.any()
+    bounds = stencil.bounds(*size)
+    assert bounds == bounds.clipped(*size)
+
+
+@shapes
+@given(box=boxes, size=pictures, share=st.floats(0, 1))
+def test_a_larger_shape_leaves_nothing_open_that_a_smaller_one_covers(
+    shape: Shape, box: Box, size: tuple[int, int], share: float
+) -> None:
+    smaller, larger = pixels(shape(box, *size), *size), pixels(shape(box.grown(share), *size), *size)
+    assert not (smaller & ~larger).any()
+
+
+@given(box=boxes, size=pictures)
+def test_a_box_covers_its_ellipse_and_nothing_beside_itself(box: Box, size: tuple[int, int]) -> None:
+    whole = pixels(box_stencil(box, *size), *size)
+    assert not (pixels(ellipse_stencil(box, *size), *size) & ~whole).any()
+    x1, y1, x2, y2 = box.clipped(*size).rounded_out()
+    if box.width > 0 and box.height > 0:
+        assert whole[y1 : max(y1, y2), x1 : max(x1, x2)].all()
+    rows, columns = np.nonzero(whole)
+    if rows.size:
+        assert rows.min() >= y1 - 1
+        assert columns.max() < x2 + 1
+
+
+@given(box=boxes, size=pictures)
+def test_an_ellipse_through_its_corners_covers_a_box_whole(box: Box, size: tuple[int, int]) -> None:
+    """How faces are hidden: `policy.target` never takes a smaller one."""
+    around = box.grown((ELLIPSE_SHARE - 1) / 2)
+    inner = box.grown(-1e-4)  # a hair inside, so that rounding does not decide
+    x1, y1, x2, y2 = inner.clipped(*size).rounded_out()
+    if box.width > 0 and box.height > 0:
+        assert pixels(ellipse_stencil(around, *size), *size)[y1 : max(y1, y2), x1 : max(x1, x2)].all()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,236 @@
+"""Where a scene meets the real thing: the only place here that builds a pipeline and drives it.
+
+Time is simulated: a frame comes at its own moment, and no moment passes before the stages have taken it, unless a
+scene is about just that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from faceanond.anonymise.anonymiser import Anonymiser
+from faceanond.capture.source import StreamInfo
+from faceanond.config.model import Camera
+from faceanond.config.types import Source
+from faceanond.detect.protocol import Detector
+from faceanond.frames import FrameId, RawFrame, Verdict
+from faceanond.inference.batcher import Batcher
+from faceanond.pipeline.camera import CameraPipeline
+from faceanond.pipeline.file import FilePipeline, Report, Tally
+from faceanond.publish.file import FileWriter
+from faceanond.publish.packet import EncodedPacket
+from faceanond.status import CameraStatus
+from tests.conftest import FakeClock, settle
+from tests.scenes.scene import CAMERA, FPS, START
+
+TIMEOUT = 1.0
+"""Seconds that the shared queue gives a frame: the default of `detector.timeout`."""
+PATIENCE = 20.0
+"""Real seconds after which a test gives up on a pipeline that takes no frame."""
+STALLED = 1.0
+"""Real seconds without any answer after which simulated time goes on."""
+MOMENTS = 20
+"""How often a frame's publication is looked for before simulated time goes on: with look-ahead it comes later. A thread
+that is too slow for that costs a test nothing but a picture that is held."""
+FLUSH = 2.0
+"""Simulated seconds after the last frame: longer than any look-ahead."""
+
+
+def camera(**settings: object) -> Camera:
+    """One camera's settings without a legend, which would only disturb what is measured."""
+    tables = {"anonymise": {"legend": ()}, **settings}
+    tables["anonymise"] = {"legend": (), **tables["anonymise"]}  # type: ignore[dict-item]
+    return Camera.model_validate({"source": Source("demo", ""), **tables})
+
+
+def camera_pipeline(settings: Camera, detector: Any, clock: FakeClock) -> CameraPipeline:
+    return CameraPipeline(CAMERA, settings, detector=detector, clock=clock)
+
+
+def file_pipeline(
+    source: Any, settings: Camera, detector: Any, writer: FileWriter, report: Report | None, clock: FakeClock
+) -> FilePipeline:
+    return FilePipeline(
+        source=source,
+        detector=detector,
+        options=settings.detector,
+        anonymiser=Anonymiser(CAMERA, settings.anonymise, settings.zones, clock=clock),
+        writer=writer,
+        report=report,
+    )
+
+
+@dataclass
+class Footage:
+    """What left a pipeline."""
+
+    packets: list[EncodedPacket] = field(default_factory=list)
+    status: CameraStatus | None = None
+    failure: BaseException | None = None
+    """What ended the pipeline, if not the test."""
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        return [packet.verdict for packet in self.packets]
+
+
+class Observed:
+    """The shared detector with a look at what has been answered; everything else is passed on untouched."""
+
+    def __init__(self, detector: Any) -> None:
+        self._detector = detector
+        self._answered: set[FrameId] = set()
+        self._changed = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._detector, name)
+
+    async def detect(self, frame: RawFrame, *more: Any, **options: Any) -> Any:
+        try:
+            return await self._detector.detect(frame, *more, **options)
+        finally:
+            self._answered.add(frame.id)
+            self._changed.set()
+
+    async def answered(self, frame: FrameId) -> None:
+        """Waits until that frame has had its answer, good or bad."""
+        while frame not in self._answered:
+            self._changed.clear()
+            await self._changed.wait()
+
+
+@asynccontextmanager
+async def serving(detector: Detector, clock: FakeClock) -> AsyncIterator[Batcher]:
+    """The shared queue in front of a detector; its end is not waited for, since a detector may hang."""
+    batcher = Batcher(detector, max_batch=4, timeout=TIMEOUT, clock=clock)
+    task = asyncio.get_running_loop().create_task(batcher.run(), name="batcher")
+    try:
+        yield batcher
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def shoot(
+    frames: Sequence[RawFrame],
+    detector: Any,
+    clock: FakeClock,
+    settings: Camera,
+    *,
+    patient: bool = True,
+    before: Mapping[FrameId, Callable[[CameraPipeline], None]] = MappingProxyType({}),
+) -> Footage:
+    """Feeds the frames to a live camera's pipeline and keeps what a viewer gets.
+
+    `detector` is what pipelines share (the queue, or something in its place). Without patience the frames come at
+    their moments whatever the stages do, as from a real camera. `before` happens when that frame's moment has come.
+    """
+    footage = Footage()
+    observed = Observed(detector)
+    pipeline = camera_pipeline(settings, observed, clock)
+    reader = pipeline.stream.subscribe("test")
+
+    async def read() -> None:
+        while True:
+            footage.packets.append(await reader.get())
+
+    loop = asyncio.get_running_loop()
+    running = loop.create_task(pipeline.run(), name="pipeline")
+    reading = loop.create_task(read(), name="viewer")
+    await settle()
+    pipeline.opened(StreamInfo("h264", *frames[0].size, FPS, live=True))
+    try:
+        for frame in frames:
+            await clock.advance(max(0.0, frame.captured - clock.monotonic()))
+            if frame.id in before:
+                before[frame.id](pipeline)
+            shown = _shown(pipeline)
+            pipeline.feed(frame)
+            if patient and frame.suspect is None:
+                await _taken(frame, observed, running, clock)
+            await _breathe()
+            for _ in range(MOMENTS if patient else 0):
+                if _shown(pipeline) > shown or running.done():
+                    break
+                await _breathe()
+        await _flush(pipeline, clock, running, len(frames) if patient else 0)
+        footage.status = pipeline.status()
+        if running.done() and not running.cancelled():
+            footage.failure = running.exception()
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        await settle()
+        reading.cancel()
+        await asyncio.wait([reading])
+        await pipeline.close()
+    return footage
+
+
+async def _flush(pipeline: CameraPipeline, clock: FakeClock, running: asyncio.Task[None], expected: int) -> None:
+    """Lets time pass until everything that was fed has been shown."""
+    end = clock.monotonic() + FLUSH
+    while clock.monotonic() < end and not running.done():
+        await _breathe(5)
+        if expected and _shown(pipeline) + sum(pipeline.status().dropped.values()) >= expected:
+            return
+        await clock.advance(1 / FPS)
+
+
+def _shown(pipeline: CameraPipeline) -> int:
+    """How many frames of the camera have been published."""
+    published = pipeline.status().published
+    return sum(count for verdict, count in published.items() if verdict is not Verdict.HELD)
+
+
+async def _breathe(moments: int = 1) -> None:
+    """Real time for the threads of sealing and detecting, which no simulated clock can hurry."""
+    for _ in range(moments):
+        await asyncio.sleep(0.001)
+
+
+async def _taken(frame: RawFrame, observed: Observed, running: asyncio.Task[None], clock: FakeClock) -> None:
+    """Waits until the pipeline has had the frame judged, or has ended.
+
+    A delay line that is full takes no more frames until time passes; so when nothing happens, it does.
+    """
+    answered = asyncio.get_running_loop().create_task(observed.answered(frame.id), name="answered")
+    for _ in range(int(PATIENCE / STALLED)):
+        done, _ = await asyncio.wait([answered, running], timeout=STALLED, return_when=asyncio.FIRST_COMPLETED)
+        if done:
+            break
+        await clock.advance(1 / FPS)
+    assert answered.done() or running.done(), f"nobody asked about {frame.id}"
+    answered.cancel()
+
+
+class Reel:
+    """Frames as the source of a file."""
+
+    def __init__(self, frames: Sequence[RawFrame]) -> None:
+        self._frames = iter(frames)
+
+    def open(self) -> StreamInfo:
+        raise NotImplementedError
+
+    def read(self) -> RawFrame | None:
+        return next(self._frames, None)
+
+    def interrupt(self) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+
+async def convert(frames: Sequence[RawFrame], detector: Any, clock: FakeClock, settings: Camera, target: Path) -> Tally:
+    """Runs the frames through a file's pipeline into `target`, with a report beside it."""
+    clock.move(max(0.0, START - clock.monotonic()))
+    with Report(target.with_suffix(".jsonl")) as report, FileWriter(target, fps=FPS) as writer:
+        return await file_pipeline(Reel(frames), settings, detector, writer, report, clock).run()
