@@ -53,6 +53,7 @@ class CameraStatus:
     retry_in: float | None = None
     faces_detected: int = 0
     faces_current: int = 0
+    tracks_coasting: int = 0
     face_sizes: HistogramSnapshot | None = None
     latency: HistogramSnapshot | None = None
     encode: HistogramSnapshot | None = None

@@ -65,7 +65,8 @@ class Anonymiser:
         self._reported = -math.inf
 
     def seal(self, frame: RawFrame, detections: Detections, *, fps: float = 0.0) -> AnonymisedFrame:
-        """The frame with its faces and the zones hidden: `masked`, or `clean` when it shows no face.
+        """The frame with its faces and the zones hidden: `masked` when one was found in it, `coasted` when tracks
+        alone say that there is one, `clean` when it shows none.
 
         Where the detections cannot be believed for this very frame, or hiding fails, the whole picture is concealed
         and the reason says why; nothing is raised for it. `fps` is for the legend.
@@ -153,7 +154,7 @@ class Anonymiser:
         if zones is not None:
             hidden.append((zones, effects.SOLID))
             regions.append(Region(zones.bounds(*frame.size), RegionKind.ZONE))
-        faces = 0
+        verdict = Verdict.CLEAN
         for face in detections.faces:
             target = policy.target(face, margin=settings.margin, shape=settings.shape)
             stencil = policy.stencil(target.reach, settings.shape, planes.width, planes.height)
@@ -165,15 +166,14 @@ class Anonymiser:
                 mosaic_level=settings.mosaic_level,
                 blur_level=settings.blur_level,
                 noise=self._noise,
-                track=None,
+                track=face.track,
             )
             hidden.append((stencil, effect))
-            regions.append(Region(stencil.bounds(*frame.size), RegionKind.FACE, target.score))
-            faces += 1
+            regions.append(Region(stencil.bounds(*frame.size), RegionKind.FACE, target.score, face.track))
+            verdict = Verdict.COASTED if face.coasted and verdict is not Verdict.MASKED else Verdict.MASKED
         effects.hide(planes, hidden)
         wall = self._clock.wall()
         draw_legend(planes, legend_text(settings.legend, camera=self._camera, fps=fps, wall=wall))
-        verdict = Verdict.MASKED if faces else Verdict.CLEAN
         sealed = self._sealed(planes, frame, verdict, None, tuple(regions))
         self._shown, self._shown_until = sealed, min(frame.captured, self._clock.monotonic()) + HOLD
         self._size, self._matrix = frame.size, frame.matrix

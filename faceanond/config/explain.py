@@ -124,7 +124,7 @@ def _tables(path: Path) -> Iterator[tuple[str, Path]]:
             yield from ((key, ("cameras", "NAME")) for key in _keys(Camera))
     if camera is not None:
         yield from ((key, camera) for key in _keys(Camera))
-        for name in ("detector", "anonymise", "encode", "probe"):
+        for name in ("detector", "track", "anonymise", "encode", "probe"):
             table = slot((*camera, name))
             if table is not None and table.model is not None:
                 yield from ((key, (*camera, name)) for key in _keys(table.model))

@@ -32,6 +32,7 @@ from faceanond.config.model import (
     Overload,
     Probe,
     Rtsp,
+    Track,
     WebRtc,
 )
 from faceanond.config.overrides import Override, OverrideError, canonical
@@ -44,7 +45,7 @@ from faceanond.redact import redact
 LARGEST = 16 * 1024 * 1024
 """Bytes of a configuration file at most; ten thousand cameras take about three."""
 
-FLEET_TABLES = ("detector", "anonymise", "encode", "probe")
+FLEET_TABLES = ("detector", "track", "anonymise", "encode", "probe")
 """Tables whose keys are the fleet's defaults and may stand in a camera as well."""
 
 PROCESS_WIDE = frozenset(("detector", key) for key in PROCESS_KEYS)
@@ -52,6 +53,7 @@ PROCESS_WIDE = frozenset(("detector", key) for key in PROCESS_KEYS)
 
 _TABLES: Mapping[str, type[BaseModel]] = {
     "detector": Detector,
+    "track": Track,
     "anonymise": Anonymise,
     "encode": Encode,
     "overload": Overload,
@@ -173,10 +175,15 @@ class _Loader:
             self._check(rules.device(detector))
         if isinstance(http, Http) and isinstance(rtsp, Rtsp):
             self._check(rules.listeners(http, rtsp))
+        track, overload = fleet["track"], fleet["overload"]
+        if isinstance(track, Track) and isinstance(overload, Overload) and not cameras:
+            self._check(rules.in_time((), track, overload))
         if isinstance(webrtc, WebRtc):
             self._check(rules.viewers(webrtc))
         for name, camera in cameras.items():
             self._check(rules.login(name, camera))
+            if isinstance(overload, Overload):
+                self._check(rules.in_time(("cameras", name), camera.track, overload))
         if self._problems:
             return None
         config = Config.model_validate({**fleet, "cameras": cameras})

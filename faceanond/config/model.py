@@ -108,6 +108,25 @@ class Detector(DetectOptions):
     )
 
 
+class Track(Table):
+    """[track]: how faces are followed from picture to picture."""
+
+    enabled: bool = Field(
+        default=True,
+        description="whether a face that the detector misses stays hidden because it was there before or comes back",
+    )
+    look_ahead: Duration = Field(
+        default=0.2,
+        ge=0,
+        le=5,
+        description="how long each picture waits, so that a face is hidden in it that is found only later; 0s for the "
+        "shortest delay",
+    )
+    hold: Duration = Field(
+        default=1.0, ge=0.1, le=30, description="how long a face that is not found any more stays hidden"
+    )
+
+
 class Anonymise(Table):
     """[anonymise]: how faces are hidden."""
 
@@ -266,6 +285,7 @@ class Camera(Table):
         default=(), description="polygons that are always hidden, each a list of at least three [x, y] points in pixels"
     )
     detector: DetectOptions = DetectOptions()
+    track: Track = Track()
     anonymise: Anonymise = Anonymise()
     encode: Encode = Encode()
     probe: Probe = Probe()
@@ -275,6 +295,7 @@ class Config(Table):
     """The whole file."""
 
     detector: Detector = Detector()
+    track: Track = Track()
     anonymise: Anonymise = Anonymise()
     encode: Encode = Encode()
     probe: Probe = Probe()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from faceanond.config.detectors import FILE_DETECTORS
 from faceanond.config.lines import Path
-from faceanond.config.model import Camera, Detector, Http, Rtsp, WebRtc
+from faceanond.config.model import Camera, Detector, Http, Overload, Rtsp, Track, WebRtc
 
 Finding = tuple[Path, str]
 
@@ -92,6 +92,22 @@ def viewers(webrtc: WebRtc) -> Iterator[Finding]:
 def _range(first: int, ports: int) -> str:
     first = min(first, 65536 - ports)
     return f"{first}-{first + ports - 1}"
+
+
+LEAST_TIME = 0.1
+"""Seconds of `max_latency` that must be left for detecting, sealing and encoding."""
+
+
+def in_time(where: Path, track: Track, overload: Overload) -> Iterator[Finding]:
+    """What waits for longer than any picture may take would never be shown."""
+    delay = track.look_ahead if track.enabled else 0.0
+    if delay > overload.max_latency - LEAST_TIME:
+        message = (
+            f"{delay * 1000:g} ms of waiting leave less than {LEAST_TIME * 1000:g} ms of max_latency = "
+            f"{overload.max_latency * 1000:g} ms for everything else; shorten look_ahead, or raise max_latency of "
+            "[overload]"
+        )
+        yield (*where, "track", "look_ahead"), message
 
 
 def login(name: str, camera: Camera) -> Iterator[Finding]:

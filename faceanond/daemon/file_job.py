@@ -74,6 +74,7 @@ async def anonymise_file(
                 source=source,
                 detector=batcher,
                 options=config.detector,
+                track=config.track,
                 anonymiser=Anonymiser("file", config.anonymise, clock=clock),
                 writer=writer,
                 report=lines,
@@ -106,6 +107,7 @@ def file_source(given: Path, config: Config, *, clock: Clock) -> Source:
     camera = Camera(
         source=SourceUrl("file", str(given)),
         detector=config.detector,
+        track=config.track,
         anonymise=config.anonymise,
         encode=config.encode,
     )

@@ -34,6 +34,7 @@ FAIL_CLOSED = (
     *("timeout", "superseded", "overload", "canary"),  # inference
     *("detector_failed", "device_lost", "nan", "shape", "closed"),  # detector
     *("wrong_frame", "bad_boxes", "too_many_faces", "effect_failed"),  # anonymiser
+    "track_failed",
     *("too_small", "zone_outside"),  # a configuration that does not fit the picture
 )
 """Why a whole picture is concealed. A reason that is missing here is exposed all the same, from its first time on."""
@@ -197,8 +198,14 @@ CAMERA_METRICS: tuple[Metric[CameraStatus], ...] = (
     Metric(
         "faces_current",
         Kind.GAUGE,
-        "Faces in the latest picture.",
+        "Faces found in the latest picture.",
         _one(lambda c: c.faces_current),
+    ),
+    Metric(
+        "tracks_coasting",
+        Kind.GAUGE,
+        "Faces in the latest picture that are hidden although they were not found in it.",
+        _one(lambda c: c.tracks_coasting),
     ),
     Metric(
         "face_size_pixels",

@@ -23,12 +23,13 @@ from faceanond.capture.source import StreamInfo
 from faceanond.clock import Clock
 from faceanond.config.model import Camera, Overload
 from faceanond.detect.pyramid import is_searched
-from faceanond.errors import STOPPED, DetectionError, SourceFault
+from faceanond.errors import SourceFault
 from faceanond.frames import Detections, RawFrame, Verdict
 from faceanond.mailbox import Mailbox
 from faceanond.pipeline.figures import Figures
+from faceanond.pipeline.follow import Follower
 from faceanond.pipeline.in_time import LATE, InTime, unless_late
-from faceanond.pipeline.judge import Judged, SharedDetector, judge, seal_judged
+from faceanond.pipeline.judge import Judged, SharedDetector, seal_judged
 from faceanond.pipeline.overload import LOOK_EVERY, Ladder, tell
 from faceanond.pipeline.probe import LeakProbe
 from faceanond.pipeline.sealer import Sealer, SealerStuckError
@@ -44,6 +45,8 @@ ABSENT_AFTER = 1.0
 """Seconds without a published frame before the stream shows the held picture: viewers' players start to stall."""
 ABSENT_INTERVAL = 0.2
 """Seconds between held frames: a viewer who joins meanwhile gets a picture at once, at the cost of 5 still frames."""
+PATIENCE = 0.1
+"""Seconds beyond the look-ahead for which a picture waits for the next ones; a camera that stalls sends none."""
 LINE_LENGTH = 4
 """Judged frames that may wait for sealing. When full, detection waits and the mailbox drops before it."""
 
@@ -62,9 +65,7 @@ class CameraPipeline:
         detector: SharedDetector,
         clock: Clock,
         overload: Overload = Overload(),  # noqa: B008 - frozen
-        delay: float = 0.0,
     ) -> None:
-        """`delay`: seconds that every picture waits between its verdict and its sealing, by design."""
         self.name = name
         self.settings = settings
         self.stream = Stream(name, clock=clock)
@@ -82,8 +83,14 @@ class CameraPipeline:
         self._last_picture = clock.monotonic() - ABSENT_AFTER
         self._spacing = Spacing()
         self._judging = False
-        self._ladder = Ladder(overload.max_latency, delay=delay, camera=name)
-        self._in_time = InTime(detector, overload.max_latency - delay, clock=clock)
+        # Every picture waits so long between its verdict and its sealing, by design.
+        self._delay = settings.track.look_ahead if settings.track.enabled else 0.0
+        self._patience = min(PATIENCE, (overload.max_latency - self._delay) / 2)
+        self._ladder = Ladder(overload.max_latency, delay=self._delay, camera=name)
+        self._in_time = InTime(detector, overload.max_latency - self._delay, clock=clock)
+        self._follower = Follower(name, self._in_time, settings.detector, settings.track)
+        self._waits = asyncio.Event()
+        self._passing = asyncio.Lock()
         self._generation = 0
         self._encoding_failed = RateLimited[str]()
 
@@ -143,6 +150,7 @@ class CameraPipeline:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._detect(self._mailbox, line), name=f"detect:{self.name}")
+                tasks.create_task(self._release(line), name=f"release:{self.name}")
                 tasks.create_task(self._publish(line), name=f"publish:{self.name}")
                 tasks.create_task(self._fill_absence(), name=f"absence:{self.name}")
                 tasks.create_task(self._probe.run(), name=f"probe:{self.name}")
@@ -155,12 +163,15 @@ class CameraPipeline:
             self._detector.forget(self.name)
             # Nobody renews it now, and a sealed picture may be shown for a moment only.
             self.last_sealed = None
+            self._follower.close()
+            self._follower = Follower(self.name, self._in_time, self.settings.detector, self.settings.track)
             await self._sealer.close()
             self._sealer = Sealer(self.name, self.settings, clock=self._clock)
 
     async def close(self) -> None:
         """Ends the viewers' streams and the sealing thread."""
         self.stream.close()
+        self._follower.close()
         await self._sealer.close()
 
     async def _detect(self, mailbox: Mailbox[RawFrame], line: asyncio.Queue[Judged]) -> None:
@@ -170,13 +181,31 @@ class CameraPipeline:
                 self.figures.dropped["mailbox", "late"] += 1
                 continue
             self._judging = True
-            judged = await judge(frame, self._in_time, self.settings.detector)
-            if isinstance(judged.outcome, DetectionError) and judged.outcome.reason == STOPPED:
+            if await self._follower.judge(frame) is not None:
                 # The camera went while this frame waited. Concealed it would only take the last good picture's place.
                 self.figures.dropped["detect", "stopped"] += 1
-            else:
-                await line.put(judged)
+            self._waits.set()
+            await self._pass_on(line)
             self._judging = False
+
+    async def _pass_on(self, line: asyncio.Queue[Judged], *, oldest: bool = False) -> None:
+        """Hands on the pictures that have waited long enough, or at least the `oldest`, one after the other."""
+        async with self._passing:
+            while (judged := self._follower.take(all_of_them=oldest)) is not None:
+                oldest = False
+                await line.put(judged)
+
+    async def _release(self, line: asyncio.Queue[Judged]) -> None:
+        """Lets pictures go when none come behind them."""
+        while True:
+            await self._waits.wait()
+            self._waits.clear()
+            while (frame := self._follower.oldest) is not None:
+                left = frame.captured + self._delay + self._patience - self._clock.monotonic()
+                if left > 0:
+                    await self._clock.sleep(left)
+                else:
+                    await self._pass_on(line, oldest=True)
 
     async def _publish(self, line: asyncio.Queue[Judged]) -> None:
         while True:
@@ -187,7 +216,7 @@ class CameraPipeline:
             if isinstance(judged.outcome, Detections):
                 self.figures.faces(judged.outcome.faces)
             else:
-                self.figures.faces_current = 0
+                self.figures.faces(())
             make = partial(seal_judged, judged=judged, fps=self.figures.fps())
             await self._seal(unless_late(make, judged.frame, self._ladder.limit, self._clock))
             if self.last_sealed is not None and self.last_sealed.reason in LATE:
@@ -290,6 +319,7 @@ class CameraPipeline:
             retry_in=max(0.0, figures.retry_at - now) if figures.retry_at is not None else None,
             faces_detected=figures.faces_detected,
             faces_current=figures.faces_current,
+            tracks_coasting=figures.tracks_coasting,
             face_sizes=figures.face_sizes.snapshot(),
             latency=figures.latency.snapshot(),
             encode=self._sealer.encode_seconds(),

@@ -34,6 +34,7 @@ class Figures:
         self.reconnects: Counter[str] = Counter()
         self.faces_detected = 0
         self.faces_current = 0
+        self.tracks_coasting = 0
         self.face_sizes = Histogram(*FACE_SIZES)
         self.latency = Histogram(*SECONDS)
         self.width = 0
@@ -62,10 +63,12 @@ class Figures:
         self.faces_current = 0
 
     def faces(self, faces: tuple[Face, ...]) -> None:
-        """The detector's answer for one frame."""
-        self.faces_detected += len(faces)
-        self.faces_current = len(faces)
-        for face in faces:
+        """What is hidden in one frame; what a track alone says is told apart."""
+        found = [face for face in faces if not face.coasted]
+        self.faces_detected += len(found)
+        self.faces_current = len(found)
+        self.tracks_coasting = len({face.track for face in faces if face.coasted} - {face.track for face in found})
+        for face in found:
             self.face_sizes.observe(min(face.box.width, face.box.height))
 
     def frame_published(self, frame: AnonymisedFrame) -> None:

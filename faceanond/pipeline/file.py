@@ -19,10 +19,11 @@ from typing import Protocol, Self, TextIO
 from faceanond.anonymise.anonymiser import Anonymiser
 from faceanond.anonymise.frame import AnonymisedFrame
 from faceanond.capture.source import Source
-from faceanond.config.model import DetectOptions
+from faceanond.config.model import DetectOptions, Track
 from faceanond.errors import SourceError, UnavailableError
 from faceanond.frames import Detections, RawFrame, Verdict
-from faceanond.pipeline.judge import DetectsFaces, Judged, judge, seal_judged
+from faceanond.pipeline.follow import Follower
+from faceanond.pipeline.judge import DetectsFaces, Judged, seal_judged
 
 AHEAD = 8
 """Frames that may wait between two stages: enough that a slow one does not starve the next."""
@@ -104,14 +105,14 @@ class FilePipeline:
         source: Source,
         detector: DetectsFaces,
         options: DetectOptions,
+        track: Track,
         anonymiser: Anonymiser,
         writer: WritesFrames,
         report: Report | None = None,
         progress: Callable[[Tally], None] = lambda tally: None,
     ) -> None:
         self._source = source
-        self._detector = detector
-        self._options = options
+        self._follower = Follower("file", detector, options, track)
         self._anonymiser = anonymiser
         self._writer = writer
         self._report = report
@@ -129,6 +130,7 @@ class FilePipeline:
                     tasks.create_task(self._detect(decoded, judged), name="detect")
                     tasks.create_task(self._seal(sealer, judged), name="seal")
             finally:
+                self._follower.close()
                 self._source.interrupt()
         return self.tally
 
@@ -144,7 +146,13 @@ class FilePipeline:
 
     async def _detect(self, decoded: asyncio.Queue[RawFrame | None], judged: asyncio.Queue[Judged | None]) -> None:
         while (frame := await decoded.get()) is not None:
-            await judged.put(await judge(frame, self._detector, self._options))
+            stopped = await self._follower.judge(frame)
+            while (due := self._follower.take()) is not None:
+                await judged.put(due)
+            if stopped is not None:
+                await judged.put(stopped)
+        while (left := self._follower.take(all_of_them=True)) is not None:
+            await judged.put(left)
         await judged.put(None)
 
     async def _seal(self, thread: ThreadPoolExecutor, judged: asyncio.Queue[Judged | None]) -> None:
@@ -152,7 +160,7 @@ class FilePipeline:
         while (item := await judged.get()) is not None:
             frame = await loop.run_in_executor(thread, self._seal_one, item)
             if isinstance(item.outcome, Detections):
-                self.tally.faces += len(item.outcome.faces)
+                self.tally.faces += sum(not face.coasted for face in item.outcome.faces)
             self.tally.verdicts[frame.verdict] += 1
             if frame.reason is not None:
                 self.tally.reasons[frame.reason] += 1

@@ -14,7 +14,7 @@ from faceanond.anonymise.frame import AnonymisedFrame
 from faceanond.clock import Clock
 from faceanond.config.model import DetectOptions
 from faceanond.errors import DetectionError
-from faceanond.frames import Detections, RawFrame
+from faceanond.frames import Detections, Expected, RawFrame
 from faceanond.pipeline.judge import DetectsFaces
 
 OVERLOAD = "overload"
@@ -54,7 +54,9 @@ class InTime:
         age = self._clock.monotonic() - frame.captured
         return age > FRESH * self._limit and age + self._takes >= self._limit
 
-    async def detect(self, frame: RawFrame, options: DetectOptions) -> Detections:
+    async def detect(
+        self, frame: RawFrame, options: DetectOptions, expected: tuple[Expected, ...] | None = None
+    ) -> Detections:
         """As the detector's, one picture at a time; DetectionError(OVERLOAD) when the picture is too old."""
         began = self._clock.monotonic()
         scope = asyncio.timeout(None)
@@ -62,7 +64,7 @@ class InTime:
             async with scope:
                 self._asking = frame.captured + self._limit, scope
                 self._asked.set()
-                return await self._detector.detect(frame, options)
+                return await self._detector.detect(frame, options, expected)
         except TimeoutError:
             if not scope.expired():
                 raise

@@ -10,14 +10,19 @@ from faceanond.anonymise.frame import AnonymisedFrame
 from faceanond.config.model import DetectOptions
 from faceanond.detect.pyramid import is_searched
 from faceanond.errors import DetectionError
-from faceanond.frames import Detections, RawFrame
+from faceanond.frames import Detections, Expected, RawFrame
 
 
 class DetectsFaces(Protocol):
     """The detector as a pipeline sees it."""
 
-    async def detect(self, frame: RawFrame, options: DetectOptions) -> Detections:
-        """The faces of this frame. Raises DetectionError when there is no answer to believe."""
+    async def detect(
+        self, frame: RawFrame, options: DetectOptions, expected: tuple[Expected, ...] | None = None
+    ) -> Detections:
+        """The faces of this frame; with `expected`, where a tracker expects some, also those that are not sure.
+
+        Raises DetectionError when there is no answer to believe.
+        """
         ...
 
 
@@ -37,7 +42,9 @@ class Judged:
     outcome: Detections | DetectionError
 
 
-async def judge(frame: RawFrame, detector: DetectsFaces, options: DetectOptions) -> Judged:
+async def judge(
+    frame: RawFrame, detector: DetectsFaces, options: DetectOptions, expected: tuple[Expected, ...] | None = None
+) -> Judged:
     """Asks the detector, unless the source itself doubts the picture: then no answer could be believed."""
     if frame.suspect is not None:
         return Judged(frame, DetectionError(frame.suspect, f"the source doubts this picture: {frame.suspect}"))
@@ -45,7 +52,7 @@ async def judge(frame: RawFrame, detector: DetectsFaces, options: DetectOptions)
         # "No faces" would be true of the detector and false of the picture: nobody has looked at it.
         return Judged(frame, DetectionError("too_small", "the picture is smaller than the smallest face looked for"))
     try:
-        return Judged(frame, await detector.detect(frame, options))
+        return Judged(frame, await detector.detect(frame, options, expected))
     except DetectionError as error:
         return Judged(frame, error)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from faceanond.frames import Box, Detections, Face, FrameId
+from faceanond.frames import Box, Face, FrameId
 from faceanond.track.track import MOST_GROWN
 from faceanond.track.tracker import Back
 
@@ -30,10 +30,6 @@ class Waiting(Generic[T]):
     pts: float
     faces: tuple[Face, ...] | None
 
-    def detections(self) -> Detections | None:
-        """Its faces as they are known now."""
-        return None if self.faces is None else Detections(self.frame, self.faces)
-
 
 class DelayLine(Generic[T]):
     """Frames in their order. Used by one thread at a time."""
@@ -46,24 +42,32 @@ class DelayLine(Generic[T]):
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def push(self, waiting: Waiting[T], back: tuple[Back, ...] = ()) -> list[Waiting[T]]:
-        """Takes the newest frame and what was learnt with it; gives the frames that have waited long enough."""
-        for one in back:
-            self._cover(one, waiting)
-        self._waiting.append(waiting)
-        due: list[Waiting[T]] = []
-        while self._waiting and self._due(self._waiting[0], waiting):
-            due.append(self._waiting.popleft())
-        return due
+    @property
+    def oldest(self) -> Waiting[T]:
+        """The first that will leave. Raises IndexError when none waits."""
+        return self._waiting[0]
 
-    def flush(self) -> Iterator[Waiting[T]]:
-        """Gives everything that waits."""
-        while self._waiting:
-            yield self._waiting.popleft()
+    def push(self, newest: Waiting[T], back: Sequence[Back] = ()) -> None:
+        """Takes the newest frame and what was learnt with it of those that wait."""
+        for one in back:
+            self._cover(one, newest)
+        self._waiting.append(newest)
+
+    def take(self, *, all_of_them: bool = False) -> Waiting[T] | None:
+        """The oldest frame if it has waited long enough for those behind it, or in any case."""
+        if not self._waiting or not (all_of_them or self._due(self._waiting[0], self._waiting[-1])):
+            return None
+        return self._waiting.popleft()
+
+    def clear(self) -> None:
+        """Forgets what waits."""
+        self._waiting.clear()
 
     def _due(self, oldest: Waiting[T], newest: Waiting[T]) -> bool:
-        other = oldest.frame.generation != newest.frame.generation
-        return other or newest.pts - oldest.pts >= self._look_ahead - 1e-6 or len(self._waiting) > MOST
+        if oldest.frame.generation != newest.frame.generation or len(self._waiting) > MOST:
+            return True
+        # A source whose time runs backwards has nothing to say about what waits.
+        return not 0 <= newest.pts - oldest.pts < self._look_ahead - 1e-6
 
     def _cover(self, back: Back, newest: Waiting[T]) -> None:
         for waiting in self._waiting:

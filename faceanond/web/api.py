@@ -30,6 +30,7 @@ def camera_json(status: CameraStatus) -> dict[str, Any]:
         "retry_in": None if status.retry_in is None else round(status.retry_in, 1),
         "faces_detected": status.faces_detected,
         "faces_current": status.faces_current,
+        "tracks_coasting": status.tracks_coasting,
         "latency": mean(status.latency),
         "encode": mean(status.encode),
         "output_bytes": dict(status.output_bytes),

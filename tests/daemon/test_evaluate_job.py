@@ -49,7 +49,7 @@ class Told:
         self._faces = faces
         self.asked: list[int] = []
 
-    async def detect(self, frame: RawFrame, options: DetectOptions) -> Detections:
+    async def detect(self, frame: RawFrame, options: DetectOptions, expected: object = None) -> Detections:
         self.asked.append(frame.id.index)
         if frame.id.index not in self._faces:
             raise DetectionError("timeout", "no answer")
@@ -62,7 +62,7 @@ def config(*overrides: str) -> Config:
 
 
 async def evaluated(path: Path, labels: list[Label], detector: Told, frames: int = FRAMES) -> Evaluation:
-    clock, settings = SystemClock(), config()
+    clock, settings = SystemClock(), config("track.enabled=false")
     return await evaluate_clip(
         path, Truth(frames, labels), survey(path, settings, clock=clock), settings, detector, clock=clock
     )

@@ -9,7 +9,7 @@ import pytest
 
 from faceanond.backoff import LONGEST
 from faceanond.capture.source import StreamInfo
-from faceanond.config.model import Camera, DetectOptions
+from faceanond.config.model import Camera, DetectOptions, Track
 from faceanond.config.types import Source as SourceUrl
 from faceanond.daemon import supervisor as module
 from faceanond.daemon.supervisor import Supervisor, TooManyAbandonedError
@@ -22,7 +22,7 @@ from tests.pictures import raw_frame
 
 
 class NoFaces:
-    async def detect(self, frame: RawFrame, options: DetectOptions) -> Detections:
+    async def detect(self, frame: RawFrame, options: DetectOptions, expected: object = None) -> Detections:
         return Detections(frame.id, ())
 
     def forget(self, camera: str) -> None:
@@ -69,7 +69,7 @@ class Fleet:
     """A supervised fleet whose cameras follow scripts; the last entry of a script repeats."""
 
     def __init__(self, scripts: Scripts, clock: FakeClock) -> None:
-        settings = Camera(source=SourceUrl("demo", ""))
+        settings = Camera(source=SourceUrl("demo", ""), track=Track(enabled=False))
         self.attempts = dict.fromkeys(scripts, 0)
         self._scripts = scripts
         self._changed = asyncio.Event()

@@ -34,7 +34,7 @@ class SlowDetector:
         self._clock = clock
         self._turn = asyncio.Lock()
 
-    async def detect(self, frame: RawFrame, options: DetectOptions) -> Detections:
+    async def detect(self, frame: RawFrame, options: DetectOptions, expected: object = None) -> Detections:
         async with self._turn:
             await self._clock.sleep(self.seconds)
         self.answered.add(frame.id)
@@ -71,7 +71,7 @@ class Watched:
     """One camera that runs, and everything that it published."""
 
     def __init__(self, name: str, detector: SlowDetector, clock: FakeClock, cost: list[float], limit: float) -> None:
-        settings = Camera.model_validate({"source": Source("demo", "")})
+        settings = Camera.model_validate({"source": Source("demo", ""), "track": {"enabled": False}})
         self.limit, self.clock, self.detector, self.cost = limit, clock, detector, cost
         self.pipeline = CameraPipeline(
             name, settings, detector=detector, clock=clock, overload=Overload(max_latency=limit)

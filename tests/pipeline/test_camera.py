@@ -37,7 +37,7 @@ class FakeDetector:
         self.answer = answer
         self.asked: list[RawFrame] = []
 
-    async def detect(self, frame: RawFrame, options: DetectOptions) -> Detections:
+    async def detect(self, frame: RawFrame, options: DetectOptions, expected: object = None) -> Detections:
         self.asked.append(frame)
         return await self.answer(frame)
 
@@ -46,7 +46,7 @@ class FakeDetector:
 
 
 def camera(**settings: object) -> Camera:
-    return Camera.model_validate({"source": Source("demo", ""), **settings})
+    return Camera.model_validate({"source": Source("demo", ""), "track": {"enabled": False}, **settings})
 
 
 class Run:

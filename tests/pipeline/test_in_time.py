@@ -24,7 +24,7 @@ class Detector:
         self.detect_for = answer
         self.left: list[int] = []
 
-    async def detect(self, frame: RawFrame, options: DetectOptions) -> Detections:
+    async def detect(self, frame: RawFrame, options: DetectOptions, expected: object = None) -> Detections:
         try:
             return await self.detect_for(frame)
         finally:

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from faceanond.anonymise.frame import AnonymisedFrame
 from faceanond.clock import SystemClock
-from faceanond.config.model import Anonymise, Camera, DetectOptions, Encode, Probe
+from faceanond.config.model import Anonymise, Camera, DetectOptions, Encode, Probe, Track
 from faceanond.config.types import Source
 from faceanond.errors import DetectionError
 from faceanond.frames import Box, Detections, Face, FrameId, RawFrame
@@ -37,6 +37,7 @@ Answer = Callable[[RawFrame], Awaitable[Detections]]
 
 def camera(interval: float = EVERY, **settings: object) -> Camera:
     chosen = {"source": Source("demo", ""), "probe": Probe(interval=interval), "anonymise": Anonymise(legend=())}
+    chosen["track"] = Track(enabled=False)
     return Camera.model_validate({**chosen, **settings})
 
 
@@ -49,7 +50,7 @@ class Eyes:
         self.asked: list[tuple[RawFrame, DetectOptions]] = []
         self.forgotten: list[str] = []
 
-    async def detect(self, frame: RawFrame, options: DetectOptions) -> Detections:
+    async def detect(self, frame: RawFrame, options: DetectOptions, expected: object = None) -> Detections:
         self.asked.append((frame, options))
         return await self._answer(frame) if self._answer else Detections(frame.id, self._faces)
 
@@ -417,7 +418,9 @@ async def test_a_camera_whose_faces_are_masked_is_well(clock: FakeClock) -> None
 
 async def test_by_default_nothing_is_probed(clock: FakeClock) -> None:
     eyes = Eyes(SEEN)
-    fleet = await show(eyes, clock, Camera.model_validate({"source": Source("demo", "")}))
+    fleet = await show(
+        eyes, clock, Camera.model_validate({"source": Source("demo", ""), "track": Track(enabled=False)})
+    )
     assert probed(eyes) == []
     assert fleet.pipeline.status().probed == {}
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(PREFIX)]

@@ -61,7 +61,7 @@ async def test_the_picture_in_the_queue_is_one_that_networks_look_at() -> None:
     asked: list[tuple[RawFrame, DetectOptions]] = []
 
     class Noting:
-        async def detect(self, frame: RawFrame, options: DetectOptions) -> Detections:
+        async def detect(self, frame: RawFrame, options: DetectOptions, expected: object = None) -> Detections:
             asked.append((frame, options))
             return Detections(frame.id, ())
 

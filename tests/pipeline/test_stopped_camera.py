@@ -42,7 +42,7 @@ async def busy(clock: FakeClock) -> AsyncIterator[Scene]:
     detector = FakeDetector(lambda request: ())
     detector.hold.clear()
     batcher = Batcher(detector, max_batch=4, timeout=5.0, clock=clock)
-    settings = Camera.model_validate({"source": Source("demo", "")})
+    settings = Camera.model_validate({"source": Source("demo", ""), "track": {"enabled": False}})
     pipeline = CameraPipeline("lobby", settings, detector=batcher, clock=clock)
     reader = pipeline.stream.subscribe("test")
     async with asyncio.TaskGroup() as group:

@@ -60,6 +60,7 @@ def file_pipeline(
         source=source,
         detector=detector,
         options=settings.detector,
+        track=settings.track,
         anonymiser=Anonymiser(CAMERA, settings.anonymise, settings.zones, clock=clock),
         writer=writer,
         report=report,

@@ -43,7 +43,7 @@ class Told:
         self._scene = scene
         self._answer = answer
 
-    async def detect(self, frame: RawFrame, options: DetectOptions) -> Detections:
+    async def detect(self, frame: RawFrame, options: DetectOptions, expected: object = None) -> Detections:
         boxes = [box for face in self._scene.truth(frame.id.index).faces for box in self._answer(face)]
         return Detections(frame.id, tuple(Face(box, 0.9) for box in boxes))
 

@@ -104,7 +104,8 @@ def _measure(config: Config, plan: Plan) -> Result:
             versions=versions(),
             plan=plan,
             settings={
-                name: getattr(config, name).model_dump(mode="json") for name in ("detector", "anonymise", "encode")
+                name: getattr(config, name).model_dump(mode="json")
+                for name in ("detector", "track", "anonymise", "encode")
             },
             faces=clip.faces,
             found=measured.found,

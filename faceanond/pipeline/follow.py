@@ -1,0 +1,114 @@
+"""From a picture to what is hidden in it: detection, tracks and look-ahead, the same for live video and files.
+
+    detect (told where faces are expected) -> tracker -> delay line
+
+Rule: a frame leaves with its own verdict only. Tracks add to what was found in it, and never take anything away; when
+the tracker fails, the frame is concealed and the tracker starts anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from faceanond.anonymise import policy
+from faceanond.config.model import DetectOptions, Track
+from faceanond.errors import STOPPED, DetectionError
+from faceanond.frames import Detections, Expected, RawFrame
+from faceanond.pipeline.judge import DetectsFaces, Judged, judge
+from faceanond.track.lookahead import DelayLine, Waiting
+from faceanond.track.tracker import Tracker
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+TRACK_FAILED = "track_failed"
+"""The reason of a frame that is concealed because the tracker failed at it."""
+
+
+class Follower:
+    """One camera's judgement. `judge` is called for one frame at a time; closed by `close`."""
+
+    def __init__(self, camera: str, detector: DetectsFaces, options: DetectOptions, settings: Track) -> None:
+        self._camera = camera
+        self._detector = detector
+        self._options = options
+        self._settings = settings
+        self._tracker = Tracker(hold=settings.hold)
+        self._line: DelayLine[Judged] = DelayLine(settings.look_ahead if settings.enabled else 0.0)
+        # Predicting and matching take about half a millisecond a frame, too much for a loop that serves forty cameras.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"track:{camera}")
+
+    def __len__(self) -> int:
+        """Frames that wait."""
+        return len(self._line)
+
+    @property
+    def oldest(self) -> RawFrame | None:
+        """The frame that waits for the longest."""
+        return self._line.oldest.item.frame if len(self._line) else None
+
+    async def judge(self, frame: RawFrame) -> Judged | None:
+        """Finds out what is to be hidden in a frame, and lets it wait; `take` gives what has waited long enough.
+
+        Returns the frame when the camera was stopped meanwhile: then it does not wait, and is not to be shown.
+        """
+        expected: tuple[Expected, ...] | None = None
+        if self._settings.enabled:
+            try:
+                expected = await self._run(partial(self._tracker.expect, frame))
+            except Exception as error:  # noqa: BLE001 - whatever it is, this frame is concealed
+                self._line.push(Waiting(Judged(frame, self._failed(error)), frame.id, frame.pts, None))
+                return None
+        judged = await judge(frame, self._detector, self._options, expected)
+        outcome = judged.outcome
+        if isinstance(outcome, DetectionError):
+            if outcome.reason == STOPPED:
+                return judged
+        if (
+            isinstance(outcome, DetectionError)
+            or policy.doubt(frame.id, frame.suspect, frame.size, outcome) is not None
+        ):
+            # What the anonymiser is going to refuse, boxes of another frame say, is nothing for a tracker to believe.
+            self._line.push(Waiting(judged, frame.id, frame.pts, None))
+            return None
+        if expected is None:
+            self._line.push(Waiting(judged, frame.id, frame.pts, outcome.faces))
+            return None
+        try:
+            tracked = await self._run(partial(self._tracker.update, frame, outcome))
+        except Exception as error:  # noqa: BLE001 - whatever it is, this frame is concealed
+            self._line.push(Waiting(Judged(frame, self._failed(error)), frame.id, frame.pts, None))
+            return None
+        self._line.push(Waiting(judged, frame.id, frame.pts, tracked.detections.faces), tracked.back)
+        return None
+
+    def take(self, *, all_of_them: bool = False) -> Judged | None:
+        """The next frame that has waited long enough for those behind it (or the next at all), as it is known now."""
+        waiting = self._line.take(all_of_them=all_of_them)
+        if waiting is None:
+            return None
+        judged = waiting.item
+        if waiting.faces is None:
+            return judged
+        return replace(judged, outcome=Detections(waiting.frame, waiting.faces))
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _failed(self, error: Exception) -> DetectionError:
+        log.error("tracking failed", camera=self._camera, exc_info=error)
+        self._tracker = Tracker(hold=self._settings.hold)
+        return DetectionError(TRACK_FAILED, f"the tracker failed: {type(error).__name__}: {error}")
+
+    def close(self) -> None:
+        """Drops what waits, and ends the thread."""
+        self._line.clear()
+        self._thread.shutdown(wait=False, cancel_futures=True)
