@@ -69,9 +69,8 @@ class Follower:
                 return None
         judged = await judge(frame, self._detector, self._options, expected)
         outcome = judged.outcome
-        if isinstance(outcome, DetectionError):
-            if outcome.reason == STOPPED:
-                return judged
+        if isinstance(outcome, DetectionError) and outcome.reason == STOPPED:
+            return judged
         if (
             isinstance(outcome, DetectionError)
             or policy.doubt(frame.id, frame.suspect, frame.size, outcome) is not None
