@@ -89,9 +89,7 @@ class Film:
         """The next frame, so many seconds later."""
         self.pts += self.step if after is None else after
         self._index += 1
-        self.frame = frame_of(
-            picture(self.scene, self.size), self._index, pts=self.pts, generation=self.generation
-        )
+        self.frame = frame_of(picture(self.scene, self.size), self._index, pts=self.pts, generation=self.generation)
         return self.frame
 
     def ask(self, answering: Answering, *, after: float | None = None) -> Tracked:
