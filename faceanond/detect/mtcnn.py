@@ -47,7 +47,7 @@ _MOST_PROPOSALS = 1024
 is a trick or a poster, and would take the time of every other camera; it is refused, and so concealed."""
 
 
-_HINTS = (0.5, 0.2, 0.1)
+_HINTS = (0.6, 0.3, 0.1)
 """The scores in P-, R- and O-Net from which something is a hint, where a tracker asks for hints."""
 _LOOK = 0.1
 """The score from which a hint deserves a closer look."""

@@ -13,7 +13,7 @@ from faceanond.track.tracker import Back
 
 MOST = 64
 """Frames that may wait, whatever their rate."""
-_SPREAD = 1.2
+_SPREAD = 0.5
 """Of its size a second: how fast a face may have moved before it was first found."""
 _APART = 0.05
 """Of its size: how far a face may be from the line between two places where it was found."""

@@ -23,7 +23,9 @@ HINT = 0.3
 """The score of a face that the detector is not sure of, from which it counts at all."""
 EXPECTED_HINT = 0.15
 """The same at the place where a track expects it."""
-ENOUGH = 1.5
+UNSEEN = 4
+"""Frames without a sign after which a face is forgotten that was never covered."""
+ENOUGH = 1.2
 """The belief from which a face that was never found for sure is covered."""
 HINTS_LAST = 3.0
 """Times `hold` that a track may live on signs that the detector was not sure of."""
@@ -182,7 +184,7 @@ class Tracker:
         if track.number in own:
             return False
         if not track.shown:
-            return now - track.seen > 2.5 * self._step
+            return now - track.seen > (UNSEEN + 0.5) * self._step
         hold = self._hold
         if self._cut > track.seen:
             hold = min(hold, self._cut - track.seen + AFTER_CUT)
