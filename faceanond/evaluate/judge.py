@@ -79,12 +79,14 @@ class Judge:
             for label, pixels in zip(labels, spilt, strict=True)
             if label.kind is Kind.FACE
         ]
-        masked, over = covered.area(), covered.area(~allowed)
+        faces = covered.blocks(label.box.grown(self._margin) for label in labels if label.kind is Kind.FACE)
+        # What hides a print is neither for a face's sake nor too much.
+        masked, over = covered.area(faces | ~allowed), covered.area(~allowed)
         around = sum(pixels for label, pixels in zip(labels, spilt, strict=True) if label.kind is Kind.FACE)
         tally.masked += masked
         tally.over += over
         tally.elsewhere += over - around
-        tally.shares += masked / (covered.width * covered.height)
+        tally.shares += covered.area() / (covered.width * covered.height)
 
 
 def _boxes(frame: AnonymisedFrame) -> list[Box]:

@@ -48,7 +48,7 @@ def run_bench(config: Config, *, size: str, fps: float, seconds: float, json_out
             "picture, so the daemon would conceal all of it"
         )
     prepare_process()
-    with set_up_logging(config.log.model_copy(update={"level": "warning"}), secret_values(config)):
+    with set_up_logging(config.log.model_copy(update={"level": "error"}), secret_values(config)):
         if sys.stderr.isatty():
             print(f"measuring for about {seconds:g} s; let the machine do nothing else ...", file=sys.stderr)
         result = _measure(config, plan)

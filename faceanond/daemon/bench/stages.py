@@ -21,9 +21,10 @@ from faceanond.config.model import Camera
 from faceanond.daemon.bench.figures import BatchCost, Cost, Times, mean_between, there_and_back
 from faceanond.detect.protocol import Detector, DetectRequest
 from faceanond.errors import DetectionError, FaceanondError
-from faceanond.frames import Detections, RawFrame
+from faceanond.frames import Detections, Expected, RawFrame
 from faceanond.pipeline.judge import Judged, seal_judged
 from faceanond.publish.encoder import Encoder
+from faceanond.track.tracker import Tracker
 
 WARM_UP = 3
 """Runs of a stage that are not counted: buffers are allocated, tables built, caches filled."""
@@ -91,7 +92,10 @@ def measure_stages(
         Anonymiser("bench", camera.anonymise, camera.zones, clock=clock),
         Encoder("bench", camera.encode, clock=clock),
     )
-    times = {"detect": Times(), "seal": Times(), "encode": Times()}
+    tracker = Tracker(hold=camera.track.hold) if camera.track.enabled else None
+    times = {"detect": Times(), "track": Times(), "seal": Times(), "encode": Times()}
+    if tracker is None:
+        del times["track"]
     before = detector.stage_seconds()
     faces: list[int] = []
     order = there_and_back(len(frames))
@@ -101,15 +105,22 @@ def measure_stages(
             if number == WARM_UP:
                 before = detector.stage_seconds()
             # When its turn in a camera's stream would be.
-            frame = replace(frames[order[number % len(order)]], captured=began + number / fps)
+            frame = replace(frames[order[number % len(order)]], captured=began + number / fps, pts=number / fps)
+            expected = None
+            if tracker is not None:
+                with _timed(times["track"] if counted else None):
+                    expected = tracker.expect(frame)
             with _timed(times["detect"] if counted else None):
-                (found,) = detector.detect([DetectRequest(frame, camera.detector)])
+                (found,) = detector.detect([DetectRequest(frame, camera.detector, expected)])
             outcome = found if isinstance(found, DetectionError) else Detections(frame.id, found)
+            if tracker is not None and isinstance(outcome, Detections):
+                with _timed(times["track"] if counted else None, again=True):
+                    outcome = tracker.update(frame, outcome).detections
             with _timed(times["seal"] if counted else None):
                 sealed = seal_judged(anonymiser, Judged(frame, outcome), fps=fps)
             with _timed(times["encode"] if counted else None):
                 encoder.encode(sealed)
-            faces.append(len(outcome.faces) if isinstance(outcome, Detections) else 0)
+            faces.append(sum(not face.coasted for face in outcome.faces) if isinstance(outcome, Detections) else 0)
     finally:
         encoder.close()
     means = {name: mean_between(before.get(name), after) for name, after in detector.stage_seconds().items()}
@@ -128,12 +139,13 @@ def measure_batches(
     times = {size: Times() for size in sizes}
     order = there_and_back(len(frames))
     largest = max(sizes)
+    expected: tuple[Expected, ...] | None = () if camera.track.enabled else None
     for number, counted in enumerate(_for(seconds, least=2, warm_up=1)):
         # The same pictures for every size: single ones could be more or less busy by accident.
         window = [frames[order[(number * largest + place) % len(order)]] for place in range(largest)]
         for size in sizes:
             for start in range(0, largest - largest % size, size):
-                requests = [DetectRequest(frame, camera.detector) for frame in window[start : start + size]]
+                requests = [DetectRequest(frame, camera.detector, expected) for frame in window[start : start + size]]
                 with _timed(times[size] if counted else None, share=size):
                     detector.detect(requests)
     costs = {size: collected.cost() for size, collected in times.items()}
@@ -152,11 +164,16 @@ def _for(seconds: float, *, least: int = LEAST, warm_up: int = WARM_UP) -> Itera
 
 
 @contextmanager
-def _timed(times: Times | None, *, share: int = 1) -> Iterator[None]:
-    """Notes what the body took, for each of `share` frames."""
+def _timed(times: Times | None, *, share: int = 1, again: bool = False) -> Iterator[None]:
+    """Notes what the body took, for each of `share` frames; `again`: of the frame that was noted last."""
     wall, cpu = time.perf_counter(), time.process_time()
     yield
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    if times is not None:
+    if times is None:
+        return
+    if again:
+        times.cpu[-1] += 1000 * cpu
+        times.wall[-1] += 1000 * wall
+    else:
         times.cpu.append(1000 * cpu / share)
         times.wall.append(1000 * wall / share)

@@ -59,7 +59,7 @@ def test_a_clip_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 def test_each_stage_after_decoding_is_measured_as_often(camera: Camera, frames: Sequence[RawFrame]) -> None:
     measured = measure_stages(camera, NotebookDetector(faces=2), frames, fps=10, seconds=0)
-    assert list(measured.stages) == ["detect", "seal", "encode"]
+    assert list(measured.stages) == ["detect", "track", "seal", "encode"]
     assert {cost.frames for cost in measured.stages.values()} == {LEAST}
     assert all(cost.cpu.mean > 0 and cost.wall.mean > 0 for cost in measured.stages.values())
     assert measured.found == 2
