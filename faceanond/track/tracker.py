@@ -123,8 +123,10 @@ class Tracker:
         self._tracks = [track for track in self._tracks if not self._over(track, own)]
         shown = [track for track in self._tracks if track.shown]
         faces = [replace(own[track.number], track=track.number) for track in shown if track.number in own]
-        # What is sure but not told apart from a face that is followed is covered, too.
-        faces += [face for face in left if face.sure and not face.guided]
+        # What is sure but not told apart from a face that is followed is covered, too, and what ended its track.
+        numbers = {track.number for track in shown}
+        ended = [face for number, face in own.items() if number not in numbers]
+        faces += [face for face in (*left, *ended) if face.sure and not face.guided]
         faces += [
             Face(track.reach(), track.score, track=track.number, coasted=True)
             for track in shown

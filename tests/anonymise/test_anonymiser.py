@@ -426,3 +426,78 @@ def test_a_zone_outside_the_picture_conceals_all_of_it_and_is_logged_once() -> N
     assert {(each.verdict, each.reason) for each in sealed} == {(Verdict.FULL, "zone_outside")}
     assert not shows(sealed[0], frame)
     assert [entry["zones"] for entry in logs] == [["zones[1]"]]
+
+
+# Faces that a track alone says are there
+
+
+def tracked(frame: RawFrame, *tracks: tuple[int | None, bool]) -> Detections:
+    """A face for each (track, coasted), side by side."""
+    return Detections(
+        frame.id,
+        tuple(
+            Face(Box(60 * i + 10, 10, 60 * i + 40, 40), 0.9, track=track, coasted=coasted)
+            for i, (track, coasted) in enumerate(tracks)
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("coasted", "verdict"),
+    [
+        ((True,), Verdict.COASTED),
+        ((True, True), Verdict.COASTED),
+        ((True, False), Verdict.MASKED),
+        ((False, True), Verdict.MASKED),
+        ((False, True, True), Verdict.MASKED),
+        ((True, False, True), Verdict.MASKED),
+        ((False,), Verdict.MASKED),
+        ((), Verdict.CLEAN),
+    ],
+)
+def test_a_frame_is_coasted_when_tracks_alone_say_that_there_is_a_face(
+    coasted: tuple[bool, ...], verdict: Verdict
+) -> None:
+    frame = raw(256, 64)
+
+    sealed = anonymiser().seal(frame, tracked(frame, *enumerate(coasted)))
+
+    assert sealed.verdict is verdict
+    assert len(sealed.regions) == len(coasted)
+
+
+@pytest.mark.parametrize("method", ["mosaic", "blur", "solid"])
+def test_a_coasted_face_is_hidden_like_any_other(method: str) -> None:
+    frame = raw(256, 64)
+
+    coasted = anonymiser(method=method).seal(frame, tracked(frame, (1, True)))
+    found_there = anonymiser(method=method).seal(frame, tracked(frame, (1, False)))
+
+    assert (coasted.i420 == found_there.i420).all()
+
+
+def test_each_region_tells_its_track() -> None:
+    frame = raw(256, 64)
+
+    sealed = anonymiser().seal(frame, tracked(frame, (7, False), (None, False), (3, True)))
+
+    assert [region.track for region in sealed.regions] == [7, None, 3]
+
+
+def test_a_coasted_face_outside_the_picture_makes_no_frame_coasted() -> None:
+    frame = raw()
+    gone = Face(Box(-90, 10, -50, 50), 0.9, track=1, coasted=True)
+
+    sealed = anonymiser().seal(frame, Detections(frame.id, (gone,)))
+
+    assert (sealed.verdict, sealed.regions) == (Verdict.CLEAN, ())
+
+
+def test_a_held_picture_keeps_the_regions_of_a_coasted_one() -> None:
+    maker, frame = anonymiser(), raw()
+    maker.seal(frame, tracked(frame, (1, True)))
+
+    held = maker.absent("late", message="")
+
+    assert (held.verdict, held.source) == (Verdict.HELD, frame.id)
+    assert [region.track for region in held.regions] == [1]

@@ -112,3 +112,47 @@ def test_a_source_without_login_takes_none() -> None:
         "a demo: source asks for no login; remove username",
         "a demo: source asks for no login; remove password",
     ]
+
+
+CAMERA = "[cameras.a]\nsource = 'demo:'\n"
+
+
+def test_a_look_ahead_that_leaves_no_time_is_a_mistake() -> None:
+    [(place, message)] = problems("[track]\nlook_ahead = '950ms'\n")
+    assert place == "c.toml:2 track.look_ahead"
+    assert "950 ms of waiting leave less than 100 ms of max_latency = 1000 ms" in message
+    assert "shorten look_ahead, or raise max_latency" in message
+
+
+def test_a_latency_too_short_for_the_default_look_ahead_is_a_mistake() -> None:
+    [(place, message)] = problems("[overload]\nmax_latency = '250ms'\n")
+    assert "track.look_ahead" in place
+    assert "200 ms of waiting" in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[track]\nlook_ahead = '900ms'\n",
+        "[track]\nlook_ahead = '5s'\n[overload]\nmax_latency = '5100ms'\n",
+        "[track]\nlook_ahead = '0s'\n[overload]\nmax_latency = '200ms'\n",
+        "[track]\nlook_ahead = '5s'\nenabled = false\n",
+    ],
+)
+def test_a_look_ahead_that_leaves_time_is_fine_and_one_that_is_not_used_too(text: str) -> None:
+    assert problems(text) == []
+
+
+def test_a_cameras_own_look_ahead_must_leave_time_too() -> None:
+    [(place, message)] = problems(CAMERA + "track.look_ahead = '2s'\n")
+    assert place == "c.toml:3 cameras.a.track.look_ahead"
+    assert "2000 ms of waiting" in message
+    assert problems(CAMERA + "track.look_ahead = '2s'\ntrack.enabled = false\n") == []
+
+
+def test_the_common_look_ahead_is_a_mistake_for_the_cameras_that_have_no_other() -> None:
+    common = "[track]\nlook_ahead = '2s'\n"
+    other = "[cameras.b]\nsource = 'demo:'\ntrack.look_ahead = '100ms'\n"
+    [(place, _)] = problems(common + CAMERA + other)
+    assert place.endswith("cameras.a.track.look_ahead")
+    assert problems(common + other) == []
