@@ -45,6 +45,7 @@ class Track:
 
     `found`: when the detector last found it, by itself or convincingly. `seen`: when there was any sign of it; `last`:
     where. `anchor`: its size when the detector last found it without being told where. `shown`: whether it is covered.
+    `seen_everywhere`: when there was a sign of it in the search of the whole picture.
     """
 
     number: int
@@ -58,6 +59,7 @@ class Track:
     seen: float
     score: float
     last: Box
+    seen_everywhere: float
     turn: float = 0.0
     vx: float = 0.0
     vy: float = 0.0
@@ -84,6 +86,7 @@ class Track:
             turn=face.turn,
             anchor=max(box.width, box.height),
             last=box,
+            seen_everywhere=now,
             hits=int(face.sure),
             hints=int(not face.sure),
             shown=face.sure and not face.guided,
@@ -122,7 +125,9 @@ class Track:
         self.x += trust * _FOLLOW * dx
         self.y += trust * _FOLLOW * dy
         # A second find tells the velocity, not a share of it.
-        learn = 1.0 if self.hits == 1 and face.sure else trust * _LEARN
+        learn = 1.0 if self.hits == 1 and face.sure and not face.guided else trust * _LEARN
+        if face.guided:
+            learn *= 0.5  # a search that follows its own answers must not run away
         self.vx += learn * dx / missed
         self.vy += learn * dy / missed
         limit = 4 * self.size / 0.2  # nobody crosses four faces in a fifth of a second
@@ -132,6 +137,8 @@ class Track:
         self.height += share * (box.height - self.height)
         self.seen = self.now
         self.last = self.box
+        if not face.guided:
+            self.seen_everywhere = self.now
         self.hints += not face.sure
         self.turn = face.turn if face.sure else self.turn
         if face.sure:

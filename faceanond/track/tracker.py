@@ -11,6 +11,7 @@ identity is computed: a number says only that boxes of neighbouring frames belon
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,11 @@ ENOUGH = 1.2
 """The belief from which a face that was never found for sure is covered."""
 HINTS_LAST = 3.0
 """Times `hold` that a track may live on signs that the detector was not sure of."""
+GUIDED_LASTS = 30.0
+"""Times `hold` that a track may live on closer looks alone, however sure: on signs that there would not be if it were
+not expected. A head that lies on its side for minutes gives a hint in the whole picture now and then."""
+TOGETHER = 1.0
+"""Sizes a second by which the speeds of two tracks of one face may differ."""
 AFTER_CUT = 0.15
 """Seconds that a track whose face is not found lives on after a supposed cut: it may have been a flash."""
 NEWBORN = 3
@@ -181,13 +187,25 @@ class Tracker:
         now = track.now
         if track.belief < NO_BELIEF or now - track.found > HINTS_LAST * self._hold:
             return True
-        if track.number in own:
-            return False
+        if now - track.seen_everywhere > GUIDED_LASTS * self._hold:
+            return True
+        width, height = self._size
+        outside = not (0 <= track.x <= width and 0 <= track.y <= height)
+        face = own.get(track.number)
+        if face is not None:
+            return outside and face.guided
         if not track.shown:
             return now - track.seen > (UNSEEN + 0.5) * self._step
         hold = self._hold
         if self._cut > track.seen:
             hold = min(hold, self._cut - track.seen + AFTER_CUT)
-        width, height = self._size
-        outside = not (0 <= track.x <= width and 0 <= track.y <= height)
-        return now - track.seen > hold or outside or any(same(track.box, face.box) for face in own.values())
+        return now - track.seen > hold or outside or self._is_another(track, own)
+
+    def _is_another(self, track: Track, own: dict[int, Face]) -> bool:
+        """Whether what is left of a lost track is another track's face, and not one that somebody walks past."""
+        return any(
+            same(track.box, own[other.number].box)
+            and math.hypot(other.vx - track.vx, other.vy - track.vy) < TOGETHER * track.size
+            for other in self._tracks
+            if other.number in own
+        )

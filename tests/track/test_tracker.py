@@ -227,7 +227,6 @@ def test_a_lost_face_is_not_waited_for_where_another_ones_track_has_a_face() -> 
     assert numbers(covered) == {1}
 
 
-@pytest.mark.xfail(reason="whoever passes before a lost face ends its track", strict=True)
 def test_a_face_that_somebody_walks_past_is_covered_until_it_is_found_again() -> None:
     """It is not found while the other one is near, and for a moment more; all of that is less than `hold`."""
     film = Film(hold=2.0)
@@ -364,7 +363,6 @@ def test_a_detector_that_is_always_just_sure_where_it_is_told_to_look_does_not_g
     assert numbers(tuple(covered)) == {1}
 
 
-@pytest.mark.xfail(reason="a track of which something is found is not asked whether it has left", strict=True)
 @pytest.mark.parametrize("score", [0.6, 0.75, CONVINCING])
 def test_no_track_goes_on_beyond_the_edge(score: float) -> None:
     film = Film(hold=HOLD)
