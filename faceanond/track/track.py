@@ -20,7 +20,7 @@ _DOUBT = 0.35
 MOST_BELIEF, NO_BELIEF = 9.0, -1.0
 """Log-odds that there is a face: the most that finds can make it, and where the track is given up."""
 _FOUND = ((0.95, 3.0), (0.9, 1.5), (0.8, 1.0), (0.7, 0.5), (0.5, -1.0), (0.3, -3.0))
-_LOOKED = ((0.98, 3.0), (0.95, 2.0), (0.9, 1.1), (0.8, 0.2), (0.7, 0.0), (0.5, -4.0), (0.3, -6.0), (0.0, -8.0))
+_LOOKED = ((0.98, 3.0), (0.95, 2.0), (0.9, 1.1), (0.8, 0.2), (0.7, 0.0), (0.5, -2.0), (0.3, -4.0), (0.0, -6.0))
 _FAR_TURNED = ((0.98, 3.0), (0.95, 2.0), (0.7, -4.0), (0.0, -8.0))
 _NOTHING = -10.0
 """What scores say, as log-odds: found in the whole picture; by a closer look, which takes more to convince; and by one
