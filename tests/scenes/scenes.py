@@ -67,11 +67,7 @@ NEEDS_TRACKS = frozenset(
     {
         "passes behind a post",
         "runs",
-        "rolls by 75 degrees",
-        "two cross",
-        "leaves through the edge",
         "comes in through the edge",
-        "contrast dips",
         "a cut to a face in the dark",
     }
 )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from unittest import mock
 
 from faceanond.anonymise.anonymiser import Anonymiser
 from faceanond.capture.source import StreamInfo
@@ -21,8 +22,11 @@ from faceanond.config.types import Source
 from faceanond.detect.protocol import Detector
 from faceanond.frames import FrameId, RawFrame, Verdict
 from faceanond.inference.batcher import Batcher
+from faceanond.pipeline import camera as live
 from faceanond.pipeline.camera import CameraPipeline
 from faceanond.pipeline.file import FilePipeline, Report, Tally
+from faceanond.pipeline.follow import Follower
+from faceanond.pipeline.judge import Judged
 from faceanond.publish.file import FileWriter
 from faceanond.publish.packet import EncodedPacket
 from faceanond.status import CameraStatus
@@ -34,7 +38,7 @@ TIMEOUT = 1.0
 PATIENCE = 20.0
 """Real seconds after which a test gives up on a pipeline that takes no frame."""
 STALLED = 1.0
-"""Real seconds without any answer after which simulated time goes on."""
+"""Real seconds in which no frame is judged, after which simulated time goes on."""
 MOMENTS = 20
 """How often a frame's publication is looked for before simulated time goes on: with look-ahead it comes later. A thread
 that is too slow for that costs a test nothing but a picture that is held."""
@@ -49,8 +53,13 @@ def camera(**settings: object) -> Camera:
     return Camera.model_validate({"source": Source("demo", ""), **tables})
 
 
-def camera_pipeline(settings: Camera, detector: Any, clock: FakeClock) -> CameraPipeline:
-    return CameraPipeline(CAMERA, settings, detector=detector, clock=clock)
+def camera_pipeline(settings: Camera, detector: Any, clock: FakeClock) -> tuple[CameraPipeline, Watched]:
+    """A live camera's pipeline, and its follower while it runs for the first time."""
+    with mock.patch.object(live, "Follower", Watched):
+        pipeline = CameraPipeline(CAMERA, settings, detector=detector, clock=clock)
+    follower = pipeline._follower
+    assert isinstance(follower, Watched)
+    return pipeline, follower
 
 
 def file_pipeline(
@@ -81,27 +90,24 @@ class Footage:
         return [packet.verdict for packet in self.packets]
 
 
-class Observed:
-    """The shared detector with a look at what has been answered; everything else is passed on untouched."""
+class Watched(Follower):
+    """A camera's follower, watched: tells when it has done with a frame, whether it asked the detector or not."""
 
-    def __init__(self, detector: Any) -> None:
-        self._detector = detector
-        self._answered: set[FrameId] = set()
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._done: set[FrameId] = set()
         self._changed = asyncio.Event()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._detector, name)
-
-    async def detect(self, frame: RawFrame, *more: Any, **options: Any) -> Any:
+    async def judge(self, frame: RawFrame) -> Judged | None:
         try:
-            return await self._detector.detect(frame, *more, **options)
+            return await super().judge(frame)
         finally:
-            self._answered.add(frame.id)
+            self._done.add(frame.id)
             self._changed.set()
 
-    async def answered(self, frame: FrameId) -> None:
-        """Waits until that frame has had its answer, good or bad."""
-        while frame not in self._answered:
+    async def judged(self, frame: FrameId) -> None:
+        """Waits until that frame is in the delay line, or was given up."""
+        while frame not in self._done:
             self._changed.clear()
             await self._changed.wait()
 
@@ -133,8 +139,7 @@ async def shoot(
     their moments whatever the stages do, as from a real camera. `before` happens when that frame's moment has come.
     """
     footage = Footage()
-    observed = Observed(detector)
-    pipeline = camera_pipeline(settings, observed, clock)
+    pipeline, follower = camera_pipeline(settings, detector, clock)
     reader = pipeline.stream.subscribe("test")
 
     async def read() -> None:
@@ -153,8 +158,8 @@ async def shoot(
                 before[frame.id](pipeline)
             shown = _shown(pipeline)
             pipeline.feed(frame)
-            if patient and frame.suspect is None:
-                await _taken(frame, observed, running, clock)
+            if patient:
+                await _taken(frame, follower, running, clock)
             await _breathe()
             for _ in range(MOMENTS if patient else 0):
                 if _shown(pipeline) > shown or running.done():
@@ -196,19 +201,19 @@ async def _breathe(moments: int = 1) -> None:
         await asyncio.sleep(0.001)
 
 
-async def _taken(frame: RawFrame, observed: Observed, running: asyncio.Task[None], clock: FakeClock) -> None:
+async def _taken(frame: RawFrame, follower: Watched, running: asyncio.Task[None], clock: FakeClock) -> None:
     """Waits until the pipeline has had the frame judged, or has ended.
 
     A delay line that is full takes no more frames until time passes; so when nothing happens, it does.
     """
-    answered = asyncio.get_running_loop().create_task(observed.answered(frame.id), name="answered")
+    judged = asyncio.get_running_loop().create_task(follower.judged(frame.id), name="judged")
     for _ in range(int(PATIENCE / STALLED)):
-        done, _ = await asyncio.wait([answered, running], timeout=STALLED, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([judged, running], timeout=STALLED, return_when=asyncio.FIRST_COMPLETED)
         if done:
             break
         await clock.advance(1 / FPS)
-    assert answered.done() or running.done(), f"nobody asked about {frame.id}"
-    answered.cancel()
+    assert judged.done() or running.done(), f"nobody judged {frame.id}"
+    judged.cancel()
 
 
 class Reel:
