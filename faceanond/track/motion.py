@@ -56,7 +56,8 @@ class MotionMeter:
             return Motion(cut=True)
         if self._window is None or self._window.shape != now.shape:
             self._window = np.asarray(cv2.createHanningWindow((now.shape[1], now.shape[0]), cv2.CV_32F), np.float32)
-        (dx, dy), _ = cv2.phaseCorrelate(before, now, self._window)
+        # OpenCV lays the window over its inputs themselves when their size suits it, as 96x54 does: it gets copies.
+        (dx, dy), _ = cv2.phaseCorrelate(before.copy(), now.copy(), self._window)
         if abs(dx) > now.shape[1] / 4 or abs(dy) > now.shape[0] / 4 or not _explains(before, now, dx, dy, difference):
             return Motion()
         scale = frame.width / now.shape[1]
