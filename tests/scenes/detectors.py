@@ -42,7 +42,7 @@ class Knowing:
     def _faces(self, frame: RawFrame) -> tuple[Face, ...]:
         if frame.id.camera == CANARY:
             return (Face(known_faces()[frame.id.index].box, 0.99),)
-        number = barcode.read(frame.y)
+        number = barcode.read(frame.u)
         assert number is not None
         return tuple(Face(face.box, 0.99) for face in self._scenes[frame.size].truth(number).faces)
 
@@ -68,7 +68,7 @@ class FaultyDetector(Knowing):
 
     def detect(self, requests: Sequence[DetectRequest]) -> Answers:
         answers = super().detect(requests)
-        numbers = [barcode.read(request.frame.y) for request in requests if request.frame.id.camera != CANARY]
+        numbers = [barcode.read(request.frame.u) for request in requests if request.frame.id.camera != CANARY]
         if not any(number in self._when for number in numbers):
             return answers
         self.calls += 1
@@ -157,7 +157,7 @@ class Between:
 
     async def detect(self, frame: RawFrame, *more: Any, **options: Any) -> Detections:
         answer: Detections = await self._detector.detect(frame, *more, **options)
-        return self._spoil(answer) if barcode.read(frame.y) in self._when else answer
+        return self._spoil(answer) if barcode.read(frame.u) in self._when else answer
 
 
 def of_another_frame(answer: Detections) -> Detections:

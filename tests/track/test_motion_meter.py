@@ -18,8 +18,8 @@ def scene(size: tuple[int, int], *, moved: int = 0, square: int = 0) -> RawFrame
     """A wall, `moved` to the right by so many pixels, with a bright square in front of it."""
     width, height = size
     coarse = np.random.default_rng(1).integers(40, 200, (height // 40, width // 40 + 8)).astype(np.uint8)
-    wall = np.asarray(cv2.resize(coarse, (width + 320, height), interpolation=cv2.INTER_CUBIC), np.uint8)
-    luma = wall[:, 160 - moved : 160 - moved + width].copy()
+    wall = np.asarray(cv2.resize(coarse, (width + 480, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+    luma = wall[:, 240 - moved : 240 - moved + width].copy()
     luma[height // 4 : height // 2, square : square + width // 8] = 250
     return replace(raw_frame(size=size), y=luma)
 
