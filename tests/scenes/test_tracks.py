@@ -17,6 +17,7 @@ from tests.scenes.detectors import Blinded
 from tests.scenes.drawing import Pose
 from tests.scenes.oracle import LeakedError, assert_nothing_leaks
 from tests.scenes.scene import FPS, Scene
+from tests.scenes.scene import Path as ScenePath
 from tests.scenes.scenes import ALL, LEVEL, stand, walk
 from tests.scenes.stage import camera, convert, serving, shoot
 from tests.scenes.viewer import Seen, fresh, watch, watch_file
@@ -91,7 +92,7 @@ async def test_without_tracks_each_of_these_is_seen(
 # And no longer than it must
 
 
-def until(end: int, path: Callable[[int], Pose]) -> Callable[[int], Pose | None]:
+def until(end: int, path: ScenePath) -> ScenePath:
     """Somebody who is gone from frame `end` on: a door has closed before them."""
     return lambda number: path(number) if number < end else None
 

@@ -70,6 +70,6 @@ def watch_file(path: Path) -> list[Seen]:
 def _read(picture: VideoFrame) -> tuple[NDArray[np.uint8], int | None]:
     """The luma and the number."""
     width, height = picture.width, picture.height
-    planes = picture.to_ndarray(format="yuv420p").reshape(-1)
+    planes = np.asarray(picture.to_ndarray(format="yuv420p"), np.uint8).reshape(-1)
     luma, u = np.split(planes[: width * height * 5 // 4], [width * height])
     return luma.reshape(height, width).copy(), barcode.read(u.reshape(height // 2, width // 2))
