@@ -53,6 +53,27 @@ class Knowing:
         return
 
 
+class Remembering:
+    """A detector that is not asked the same thing twice: its answers depend on nothing but the question."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._known: dict[tuple[object, ...], Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._detector, name)
+
+    def detect(self, requests: Sequence[DetectRequest]) -> Answers:
+        # A frame is equal to itself alone, and lives as long as its scene.
+        keys = [(request.frame, request.options.model_dump_json(), request.expected) for request in requests]
+        fresh = [request for key, request in zip(keys, requests, strict=True) if key not in self._known]
+        answers = dict(zip((id(request) for request in fresh), self._detector.detect(fresh), strict=True))
+        for key, request in zip(keys, requests, strict=True):
+            if id(request) in answers and request.frame.id.camera != CANARY:
+                self._known[key] = answers[id(request)]
+        return [answers.get(id(r), self._known.get(key)) for key, r in zip(keys, requests, strict=True)]
+
+
 class Blinded:
     """A detector that works, but finds nothing in some frames, neither by itself nor where it is told to look."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -39,8 +39,8 @@ PATIENCE = 20.0
 """Real seconds after which a test gives up on a pipeline that takes no frame."""
 STALLED = 1.0
 """Real seconds in which no frame is judged, after which simulated time goes on."""
-MOMENTS = 20
-"""How often a frame's publication is looked for before simulated time goes on: with look-ahead it comes later. A thread
+SEALED = 0.05
+"""Real seconds in which what left the delay line is expected to be published, before simulated time goes on. A thread
 that is too slow for that costs a test nothing but a picture that is held."""
 FLUSH = 2.0
 """Simulated seconds after the last frame: longer than any look-ahead."""
@@ -142,9 +142,22 @@ async def shoot(
     pipeline, follower = camera_pipeline(settings, detector, clock)
     reader = pipeline.stream.subscribe("test")
 
+    came = asyncio.Event()
+
     async def read() -> None:
         while True:
             footage.packets.append(await reader.get())
+            came.set()
+
+    async def published(fed: int) -> bool:
+        """Waits until no frame is between the delay line and the viewer. Whether all of them have been published."""
+        await settle()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SEALED):
+                while _out(pipeline) + len(follower) < fed and not running.done():
+                    came.clear()
+                    await came.wait()
+        return _out(pipeline) >= fed
 
     loop = asyncio.get_running_loop()
     running = loop.create_task(pipeline.run(), name="pipeline")
@@ -152,20 +165,22 @@ async def shoot(
     await settle()
     pipeline.opened(StreamInfo("h264", *frames[0].size, FPS, live=True))
     try:
-        for frame in frames:
+        for fed, frame in enumerate(frames, 1):
             await clock.advance(max(0.0, frame.captured - clock.monotonic()))
             if frame.id in before:
                 before[frame.id](pipeline)
-            shown = _shown(pipeline)
             pipeline.feed(frame)
             if patient:
                 await _taken(frame, follower, running, clock)
-            await _breathe()
-            for _ in range(MOMENTS if patient else 0):
-                if _shown(pipeline) > shown or running.done():
-                    break
+                await published(fed)
+            else:
                 await _breathe()
-        await _flush(pipeline, clock, running, len(frames) if patient else 0)
+        end = clock.monotonic() + FLUSH
+        while clock.monotonic() < end and not running.done():
+            if patient and await published(len(frames)):
+                break
+            await _breathe(0 if patient else 5)
+            await clock.advance(1 / FPS)
         footage.status = pipeline.status()
         if running.done() and not running.cancelled():
             footage.failure = running.exception()
@@ -179,20 +194,11 @@ async def shoot(
     return footage
 
 
-async def _flush(pipeline: CameraPipeline, clock: FakeClock, running: asyncio.Task[None], expected: int) -> None:
-    """Lets time pass until everything that was fed has been shown."""
-    end = clock.monotonic() + FLUSH
-    while clock.monotonic() < end and not running.done():
-        await _breathe(5)
-        if expected and _shown(pipeline) + sum(pipeline.status().dropped.values()) >= expected:
-            return
-        await clock.advance(1 / FPS)
-
-
-def _shown(pipeline: CameraPipeline) -> int:
-    """How many frames of the camera have been published."""
-    published = pipeline.status().published
-    return sum(count for verdict, count in published.items() if verdict is not Verdict.HELD)
+def _out(pipeline: CameraPipeline) -> int:
+    """How many frames of the camera have been published or left out."""
+    status = pipeline.status()
+    shown = sum(count for verdict, count in status.published.items() if verdict is not Verdict.HELD)
+    return shown + sum(status.dropped.values())
 
 
 async def _breathe(moments: int = 1) -> None:
