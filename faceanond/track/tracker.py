@@ -118,7 +118,9 @@ class Tracker:
             and track.shown
             and (track.number not in known or track.hits <= NEWBORN or before[track.number][0] < now - 1.5 * self._step)
         ]
-        self._tracks = [track for track in self._tracks if not self._over(track, own)]
+        # A mere hint is not covered, so it must not end the track of what it may be.
+        hidden = [own[track.number].box for track in self._tracks if track.shown and track.number in own]
+        self._tracks = [track for track in self._tracks if not self._over(track, own, hidden)]
         shown = [track for track in self._tracks if track.shown]
         faces = [replace(own[track.number], track=track.number) for track in shown if track.number in own]
         # What is sure but not told apart from a face that is followed is covered, too.
@@ -172,8 +174,8 @@ class Tracker:
             return Back(track.number, self._cut, None, track.box, track.vx, track.vy)
         return Back(track.number, before[0], before[1], track.box)
 
-    def _over(self, track: Track, own: dict[int, Face]) -> bool:
-        """Whether the track ends."""
+    def _over(self, track: Track, own: dict[int, Face], hidden: Sequence[Box]) -> bool:
+        """Whether the track ends. `hidden`: the boxes of the present frame's faces that are covered."""
         now = track.now
         if track.belief < NO_BELIEF or now - track.found > HINTS_LAST * self._hold:
             return True
@@ -186,4 +188,4 @@ class Tracker:
             hold = min(hold, self._cut - track.seen + AFTER_CUT)
         width, height = self._size
         outside = not (0 <= track.x <= width and 0 <= track.y <= height)
-        return now - track.seen > hold or outside or any(same(track.box, face.box) for face in own.values())
+        return now - track.seen > hold or outside or any(same(track.box, box) for box in hidden)

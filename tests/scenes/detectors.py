@@ -75,18 +75,27 @@ class Remembering:
 
 
 class Blinded:
-    """A detector that works, but finds nothing in some frames, neither by itself nor where it is told to look."""
+    """A detector that works, but finds nothing in some frames, neither by itself nor where it is told to look.
 
-    def __init__(self, detector: Detector, blind: Callable[[int], bool]) -> None:
+    `where`: nothing whose middle is there; everywhere unless given.
+    """
+
+    def __init__(
+        self, detector: Detector, blind: Callable[[int], bool], where: Callable[[Box], bool] = lambda box: True
+    ) -> None:
         self._detector = detector
         self._blind = blind
+        self._where = where
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._detector, name)
 
     def detect(self, requests: Sequence[DetectRequest]) -> Answers:
         answers = self._detector.detect(requests)
-        return [() if self._misses(r.frame) else answer for r, answer in zip(requests, answers, strict=True)]
+        return [
+            tuple(face for face in answer if not self._where(face.box)) if self._misses(request.frame) else answer
+            for request, answer in zip(requests, answers, strict=True)
+        ]
 
     def _misses(self, frame: RawFrame) -> bool:
         if frame.id.camera == CANARY:
