@@ -29,6 +29,9 @@ from faceanond.anonymise.frame import AnonymisedFrame
 from faceanond.config.model import Camera, Encode, Log
 from faceanond.config.types import Source
 from faceanond.daemon.fleet import CameraView
+from faceanond.evaluate.report import Result
+from faceanond.evaluate.tally import FaceFrame, Tally
+from faceanond.evaluate.truth import Label
 from faceanond.frames import RawFrame
 from faceanond.observe.logging import set_up_logging
 from faceanond.pipeline.file import Report
@@ -69,6 +72,7 @@ WAYS: dict[tuple[str, str], Leaves] = {
     ("publish/file.py", "mux"): Leaves.SEALED,
     ("publish/file.py", "add_stream_from_template"): Leaves.NOTHING,  # audio, when asked for
     ("publish/encoder.py", "create"): Leaves.SEALED,
+    ("publish/decode.py", "Packet"): Leaves.NOTHING,  # for the leak probe's decoder, of what was published already
     ("pipeline/file.py", "write"): Leaves.SEALED,
     ("pipeline/file.py", "open"): Leaves.WORDS,
     ("pipeline/camera.py", "write"): Leaves.PACKETS,
@@ -94,6 +98,7 @@ WAYS: dict[tuple[str, str], Leaves] = {
     ("daemon/notify.py", "socket"): Leaves.NOTHING,
     ("daemon/notify.py", "sendto"): Leaves.WORDS,
     ("config/reference.py", "write_text"): Leaves.WORDS,
+    ("daemon/evaluate_job.py", "write_text"): Leaves.WORDS,  # JSON of what was counted
     ("daemon/download.py", "write"): Leaves.OWN_FILES,
     ("daemon/download.py", "fdopen"): Leaves.OWN_FILES,
     ("daemon/download.py", "mkstemp"): Leaves.OWN_FILES,
@@ -240,7 +245,10 @@ def test_whoever_takes_a_picture_to_publish_is_one_of_the_gates_or_behind_one() 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module.startswith(("publish/", "web/"))])
 def test_nothing_that_publishes_can_take_an_unsealed_picture(module: str) -> None:
-    innocent = {("publish/file.py", "_planes")}
+    innocent = {
+        ("publish/file.py", "_planes"),
+        ("publish/decode.py", "_copied"),  # gives pictures back to the leak probe, from packets; see below
+    }
     for name, function in functions(text(module)):
         mentioned = {node.id for node in ast.walk(function.args) if isinstance(node, ast.Name)}
         assert (module, name) in innocent or not mentioned & PICTURES, f"{name} takes {mentioned & PICTURES}"
@@ -267,10 +275,70 @@ def test_packets_are_made_by_the_encoder_alone() -> None:
     assert makers == {"publish/encoder.py"}
 
 
-@pytest.mark.parametrize("kind", [CameraStatus, InferenceStatus])
-def test_what_pages_and_metrics_are_told_holds_no_picture(kind: type) -> None:
+def test_a_decoded_picture_goes_to_the_detector_and_nowhere_else() -> None:
+    """What the leak probe decodes was published before; all the same nobody may publish it again, or keep it."""
+    decoders = {module for module in MODULES if module != "publish/decode.py" and "publish.decode" in text(module)}
+    assert decoders == {"pipeline/probe.py"}
+    probe = dict(functions(text("pipeline/probe.py")))
+    assert uses(probe["LeakProbe._look"], "picture") == {
+        "RawFrame(picture.y)",
+        "RawFrame(picture.u)",
+        "RawFrame(picture.v)",
+        "RawFrame(picture.matrix)",
+    }
+    assert uses(probe["LeakProbe._look"], "frame") == {
+        "frame.size",
+        "frame.id",
+        "is_searched(frame.size)",
+        "self._detector.detect(frame)",
+    }
+    makers = {name for name, function in probe.items() if "RawFrame(" in ast.unparse(function)}
+    assert makers == {"LeakProbe._look"}
+    assert {name for name, function in probe.items() if "_decoding" in ast.unparse(function)} == {
+        "LeakProbe.__init__",
+        "LeakProbe._look",
+        "LeakProbe._tick",
+    }
+    assert uses(probe["LeakProbe._tick"], "self._decoding") == {"self._decoding", "self._decoding.done"}
+
+
+def uses(function: ast.AST, name: str) -> set[str]:
+    """How a function uses a variable: the attribute, or the name itself, and the call that gets it."""
+    parents = {child: node for node in ast.walk(function) for child in ast.iter_child_nodes(node)}
+    found = set()
+    for node in ast.walk(function):
+        if not isinstance(node, ast.Name | ast.Attribute) or ast.unparse(node) != name:
+            continue
+        if not isinstance(node.ctx, ast.Load):
+            continue
+        use: ast.AST = parents[node] if isinstance(parents[node], ast.Attribute) else node
+        call = parents[use]
+        if isinstance(call, ast.Call) and call.func is not use:
+            found.add(f"{ast.unparse(call.func)}({ast.unparse(use)})")
+        else:
+            found.add(ast.unparse(use))
+    return found
+
+
+@pytest.mark.parametrize("kind", [CameraStatus, InferenceStatus, Tally, FaceFrame, Label, Result])
+def test_what_pages_metrics_and_reports_are_told_holds_no_picture(kind: type) -> None:
     for name, hint in get_type_hints(kind).items():
-        assert not any(word in str(hint) for word in [*PICTURES, "bytes", "object", "Any"]), name
+        settings = (kind, name) == (Result, "settings")  # tables of the configuration, as JSON
+        assert settings or not any(word in str(hint) for word in [*PICTURES, "bytes", "object", "Any"]), name
+
+
+def test_a_report_of_an_evaluation_is_json_and_so_holds_no_picture() -> None:
+    calls = [node for node in ast.walk(ast.parse(text("daemon/evaluate_job.py"))) if isinstance(node, ast.Call)]
+    (written,) = (ast.unparse(call.args[0]) for call in calls if called(call) == "write_text")
+    assert written == "json.dumps(as_json(result), indent=1) + '\\n'"
+    (result,) = (call for call in calls if called(call) == "Result")
+    (settings,) = (ast.unparse(keyword.value) for keyword in result.keywords if keyword.arg == "settings")
+    assert settings == (
+        "{name: getattr(config, name).model_dump(mode='json') for name in ('detector', 'track', 'anonymise')}"
+    )
+    for picture in (np.zeros((2, 2), np.uint8), b"pixels", raw_frame()):
+        with pytest.raises(TypeError, match="not JSON serializable"):
+            json.dumps({"picture": picture})
 
 
 # The attempts

@@ -202,10 +202,13 @@ class Tracker:
         return now - track.seen > hold or outside or self._is_another(track, own)
 
     def _is_another(self, track: Track, own: dict[int, Face]) -> bool:
-        """Whether what is left of a lost track is another track's face, and not one that somebody walks past."""
+        """Whether what is left of a lost track is another track's face, and not one that somebody walks past.
+
+        A mere hint is not covered, so it must not end the track of what it may be.
+        """
         return any(
             same(track.box, own[other.number].box)
             and math.hypot(other.vx - track.vx, other.vy - track.vy) < TOGETHER * track.size
             for other in self._tracks
-            if other.number in own
+            if other.shown and other.number in own
         )

@@ -11,7 +11,7 @@ from typing import Any
 from faceanond.clock import Clock
 from faceanond.detect.known import CAMERA as CANARY
 from faceanond.detect.known import known_faces
-from faceanond.detect.protocol import DetectRequest
+from faceanond.detect.protocol import Detector, DetectRequest
 from faceanond.errors import DetectionError
 from faceanond.frames import Box, Detections, Face, FrameId, RawFrame
 from faceanond.stats import Histogram, HistogramSnapshot
@@ -42,7 +42,7 @@ class Knowing:
     def _faces(self, frame: RawFrame) -> tuple[Face, ...]:
         if frame.id.camera == CANARY:
             return (Face(known_faces()[frame.id.index].box, 0.99),)
-        number = barcode.read(frame.y)
+        number = barcode.read(frame.u)
         assert number is not None
         return tuple(Face(face.box, 0.99) for face in self._scenes[frame.size].truth(number).faces)
 
@@ -51,6 +51,58 @@ class Knowing:
 
     def close(self) -> None:
         return
+
+
+class Remembering:
+    """A detector that is not asked the same thing twice: its answers depend on nothing but the question."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._known: dict[tuple[object, ...], Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._detector, name)
+
+    def detect(self, requests: Sequence[DetectRequest]) -> Answers:
+        # A frame is equal to itself alone, and lives as long as its scene.
+        keys = [(request.frame, request.options.model_dump_json(), request.expected) for request in requests]
+        fresh = [request for key, request in zip(keys, requests, strict=True) if key not in self._known]
+        answers = dict(zip((id(request) for request in fresh), self._detector.detect(fresh), strict=True))
+        for key, request in zip(keys, requests, strict=True):
+            if id(request) in answers and request.frame.id.camera != CANARY:
+                self._known[key] = answers[id(request)]
+        return [answers.get(id(r), self._known.get(key)) for key, r in zip(keys, requests, strict=True)]
+
+
+class Blinded:
+    """A detector that works, but finds nothing in some frames, neither by itself nor where it is told to look.
+
+    `where`: nothing whose middle is there; everywhere unless given.
+    """
+
+    def __init__(
+        self, detector: Detector, blind: Callable[[int], bool], where: Callable[[Box], bool] = lambda box: True
+    ) -> None:
+        self._detector = detector
+        self._blind = blind
+        self._where = where
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._detector, name)
+
+    def detect(self, requests: Sequence[DetectRequest]) -> Answers:
+        answers = self._detector.detect(requests)
+        return [
+            tuple(face for face in answer if not self._where(face.box)) if self._misses(request.frame) else answer
+            for request, answer in zip(requests, answers, strict=True)
+        ]
+
+    def _misses(self, frame: RawFrame) -> bool:
+        if frame.id.camera == CANARY:
+            return False
+        number = barcode.read(frame.u)
+        assert number is not None
+        return self._blind(number)
 
 
 class FaultyDetector(Knowing):
@@ -68,7 +120,7 @@ class FaultyDetector(Knowing):
 
     def detect(self, requests: Sequence[DetectRequest]) -> Answers:
         answers = super().detect(requests)
-        numbers = [barcode.read(request.frame.y) for request in requests if request.frame.id.camera != CANARY]
+        numbers = [barcode.read(request.frame.u) for request in requests if request.frame.id.camera != CANARY]
         if not any(number in self._when for number in numbers):
             return answers
         self.calls += 1
@@ -157,7 +209,7 @@ class Between:
 
     async def detect(self, frame: RawFrame, *more: Any, **options: Any) -> Detections:
         answer: Detections = await self._detector.detect(frame, *more, **options)
-        return self._spoil(answer) if barcode.read(frame.y) in self._when else answer
+        return self._spoil(answer) if barcode.read(frame.u) in self._when else answer
 
 
 def of_another_frame(answer: Detections) -> Detections:

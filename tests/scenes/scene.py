@@ -107,8 +107,8 @@ def _raw(canvas: NDArray[np.float32], number: int) -> RawFrame:
     luma, half = width * height, width * height // 4
     y, u, v = planes[:luma].reshape(height, width), planes[luma : luma + half], planes[luma + half :]
     u, v = u.reshape(height // 2, width // 2), v.reshape(height // 2, width // 2)
-    barcode.write(y, number)
-    u[-barcode.BAND // 2 :], v[-barcode.BAND // 2 :] = 128, 128
+    y[-barcode.BAND :], v[-barcode.ROWS :] = 128, 128
+    barcode.write(u, number)
     planes.flags.writeable = False
     at = number / FPS
     return RawFrame(FrameId(CAMERA, 1, number), y, u, v, False, ColourMatrix.BT601, START + at, at)

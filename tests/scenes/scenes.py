@@ -53,6 +53,7 @@ ALL = (
     Scene("rolls by 40 degrees", (rolling(40.0),), length=55),
     Scene("rolls by 75 degrees", (rolling(75.0),), length=55),
     Scene("two cross", (walk(120, 4), walk(280, -4, mirrored=True))),
+    Scene("two of different sizes cross", (walk(120, 4, height=64), walk(280, -4, height=96, mirrored=True))),
     Scene("leaves through the edge", (walk(250, 5),)),
     Scene("comes in through the edge", (walk(-40, 5),)),
     Scene("contrast dips", (stand(),), contrast=lambda number: 0.06 if 15 <= number < 20 else 1.0),
@@ -63,17 +64,9 @@ ALL = (
         contrast=lambda number: 0.06 if 15 <= number < 19 else 1.0,
     ),
 )
-NEEDS_TRACKS = frozenset(
-    {
-        "passes behind a post",
-        "runs",
-        "rolls by 75 degrees",
-        "two cross",
-        "leaves through the edge",
-        "comes in through the edge",
-        "contrast dips",
-        "a cut to a face in the dark",
-    }
-)
-"""Scenes in which a detector that looks at each frame for itself shows a face. Strictly expected to fail: a scene that
-passes must be taken out. Empty as soon as tracks, look-ahead and guided detection do what they are for."""
+NEEDS_TRACKS = frozenset({"passes behind a post"})
+"""Scenes that still show a face. Strictly expected to fail: a scene that passes must be taken out.
+
+"passes behind a post", frame 24: both sides of the face look out from behind the post. The detector is a little sure
+(0.43) of the right one, and that box is covered in place of the one that was predicted for the whole face.
+"""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from unittest import mock
 
 from faceanond.anonymise.anonymiser import Anonymiser
 from faceanond.capture.source import StreamInfo
@@ -21,8 +22,11 @@ from faceanond.config.types import Source
 from faceanond.detect.protocol import Detector
 from faceanond.frames import FrameId, RawFrame, Verdict
 from faceanond.inference.batcher import Batcher
+from faceanond.pipeline import camera as live
 from faceanond.pipeline.camera import CameraPipeline
 from faceanond.pipeline.file import FilePipeline, Report, Tally
+from faceanond.pipeline.follow import Follower
+from faceanond.pipeline.judge import Judged
 from faceanond.publish.file import FileWriter
 from faceanond.publish.packet import EncodedPacket
 from faceanond.status import CameraStatus
@@ -34,9 +38,9 @@ TIMEOUT = 1.0
 PATIENCE = 20.0
 """Real seconds after which a test gives up on a pipeline that takes no frame."""
 STALLED = 1.0
-"""Real seconds without any answer after which simulated time goes on."""
-MOMENTS = 20
-"""How often a frame's publication is looked for before simulated time goes on: with look-ahead it comes later. A thread
+"""Real seconds in which no frame is judged, after which simulated time goes on."""
+SEALED = 0.05
+"""Real seconds in which what left the delay line is expected to be published, before simulated time goes on. A thread
 that is too slow for that costs a test nothing but a picture that is held."""
 FLUSH = 2.0
 """Simulated seconds after the last frame: longer than any look-ahead."""
@@ -49,8 +53,13 @@ def camera(**settings: object) -> Camera:
     return Camera.model_validate({"source": Source("demo", ""), **tables})
 
 
-def camera_pipeline(settings: Camera, detector: Any, clock: FakeClock) -> CameraPipeline:
-    return CameraPipeline(CAMERA, settings, detector=detector, clock=clock)
+def camera_pipeline(settings: Camera, detector: Any, clock: FakeClock) -> tuple[CameraPipeline, Watched]:
+    """A live camera's pipeline, and its follower while it runs for the first time."""
+    with mock.patch.object(live, "Follower", Watched):
+        pipeline = CameraPipeline(CAMERA, settings, detector=detector, clock=clock)
+    follower = pipeline._follower
+    assert isinstance(follower, Watched)
+    return pipeline, follower
 
 
 def file_pipeline(
@@ -81,27 +90,24 @@ class Footage:
         return [packet.verdict for packet in self.packets]
 
 
-class Observed:
-    """The shared detector with a look at what has been answered; everything else is passed on untouched."""
+class Watched(Follower):
+    """A camera's follower, watched: tells when it has done with a frame, whether it asked the detector or not."""
 
-    def __init__(self, detector: Any) -> None:
-        self._detector = detector
-        self._answered: set[FrameId] = set()
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._done: set[FrameId] = set()
         self._changed = asyncio.Event()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._detector, name)
-
-    async def detect(self, frame: RawFrame, *more: Any, **options: Any) -> Any:
+    async def judge(self, frame: RawFrame) -> Judged | None:
         try:
-            return await self._detector.detect(frame, *more, **options)
+            return await super().judge(frame)
         finally:
-            self._answered.add(frame.id)
+            self._done.add(frame.id)
             self._changed.set()
 
-    async def answered(self, frame: FrameId) -> None:
-        """Waits until that frame has had its answer, good or bad."""
-        while frame not in self._answered:
+    async def judged(self, frame: FrameId) -> None:
+        """Waits until that frame is in the delay line, or was given up."""
+        while frame not in self._done:
             self._changed.clear()
             await self._changed.wait()
 
@@ -133,13 +139,25 @@ async def shoot(
     their moments whatever the stages do, as from a real camera. `before` happens when that frame's moment has come.
     """
     footage = Footage()
-    observed = Observed(detector)
-    pipeline = camera_pipeline(settings, observed, clock)
+    pipeline, follower = camera_pipeline(settings, detector, clock)
     reader = pipeline.stream.subscribe("test")
+
+    came = asyncio.Event()
 
     async def read() -> None:
         while True:
             footage.packets.append(await reader.get())
+            came.set()
+
+    async def published(fed: int) -> bool:
+        """Waits until no frame is between the delay line and the viewer. Whether all of them have been published."""
+        await settle()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SEALED):
+                while _out(pipeline) + len(follower) < fed and not running.done():
+                    came.clear()
+                    await came.wait()
+        return _out(pipeline) >= fed
 
     loop = asyncio.get_running_loop()
     running = loop.create_task(pipeline.run(), name="pipeline")
@@ -147,20 +165,22 @@ async def shoot(
     await settle()
     pipeline.opened(StreamInfo("h264", *frames[0].size, FPS, live=True))
     try:
-        for frame in frames:
+        for fed, frame in enumerate(frames, 1):
             await clock.advance(max(0.0, frame.captured - clock.monotonic()))
             if frame.id in before:
                 before[frame.id](pipeline)
-            shown = _shown(pipeline)
             pipeline.feed(frame)
-            if patient and frame.suspect is None:
-                await _taken(frame, observed, running, clock)
-            await _breathe()
-            for _ in range(MOMENTS if patient else 0):
-                if _shown(pipeline) > shown or running.done():
-                    break
+            if patient:
+                await _taken(frame, follower, running, clock)
+                await published(fed)
+            else:
                 await _breathe()
-        await _flush(pipeline, clock, running, len(frames) if patient else 0)
+        end = clock.monotonic() + FLUSH
+        while clock.monotonic() < end and not running.done():
+            if patient and await published(len(frames)):
+                break
+            await _breathe(0 if patient else 5)
+            await clock.advance(1 / FPS)
         footage.status = pipeline.status()
         if running.done() and not running.cancelled():
             footage.failure = running.exception()
@@ -174,20 +194,11 @@ async def shoot(
     return footage
 
 
-async def _flush(pipeline: CameraPipeline, clock: FakeClock, running: asyncio.Task[None], expected: int) -> None:
-    """Lets time pass until everything that was fed has been shown."""
-    end = clock.monotonic() + FLUSH
-    while clock.monotonic() < end and not running.done():
-        await _breathe(5)
-        if expected and _shown(pipeline) + sum(pipeline.status().dropped.values()) >= expected:
-            return
-        await clock.advance(1 / FPS)
-
-
-def _shown(pipeline: CameraPipeline) -> int:
-    """How many frames of the camera have been published."""
-    published = pipeline.status().published
-    return sum(count for verdict, count in published.items() if verdict is not Verdict.HELD)
+def _out(pipeline: CameraPipeline) -> int:
+    """How many frames of the camera have been published or left out."""
+    status = pipeline.status()
+    shown = sum(count for verdict, count in status.published.items() if verdict is not Verdict.HELD)
+    return shown + sum(status.dropped.values())
 
 
 async def _breathe(moments: int = 1) -> None:
@@ -196,19 +207,19 @@ async def _breathe(moments: int = 1) -> None:
         await asyncio.sleep(0.001)
 
 
-async def _taken(frame: RawFrame, observed: Observed, running: asyncio.Task[None], clock: FakeClock) -> None:
+async def _taken(frame: RawFrame, follower: Watched, running: asyncio.Task[None], clock: FakeClock) -> None:
     """Waits until the pipeline has had the frame judged, or has ended.
 
     A delay line that is full takes no more frames until time passes; so when nothing happens, it does.
     """
-    answered = asyncio.get_running_loop().create_task(observed.answered(frame.id), name="answered")
+    judged = asyncio.get_running_loop().create_task(follower.judged(frame.id), name="judged")
     for _ in range(int(PATIENCE / STALLED)):
-        done, _ = await asyncio.wait([answered, running], timeout=STALLED, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([judged, running], timeout=STALLED, return_when=asyncio.FIRST_COMPLETED)
         if done:
             break
         await clock.advance(1 / FPS)
-    assert answered.done() or running.done(), f"nobody asked about {frame.id}"
-    answered.cancel()
+    assert judged.done() or running.done(), f"nobody judged {frame.id}"
+    judged.cancel()
 
 
 class Reel:

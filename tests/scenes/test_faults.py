@@ -17,10 +17,13 @@ import pytest
 from faceanond import track
 from faceanond.anonymise import effects
 from faceanond.anonymise.anonymiser import Anonymiser
+from faceanond.config.model import Overload
+from faceanond.config.model import Track as TrackOptions
 from faceanond.errors import SourceFault
 from faceanond.frames import Detections, FrameId, RawFrame, Verdict
 from faceanond.pipeline.camera import CameraPipeline
 from faceanond.publish import encoder
+from faceanond.status import OverloadState
 from tests.conftest import FakeClock
 from tests.scenes.detectors import (
     FAULTS,
@@ -116,7 +119,11 @@ async def test_a_detector_that_hangs_conceals_all_that_follows(clock: FakeClock)
     assert after[-1].number is None, "no picture from before"
 
 
-@pytest.mark.parametrize("seconds", [0.4, 0.9], ids=["ten times too slow", "nearly too late"])
+IN_TIME = Overload().max_latency - TrackOptions().look_ahead
+"""Seconds from its capture in which a picture needs its verdict: what it may take, without what it waits by design."""
+
+
+@pytest.mark.parametrize("seconds", [IN_TIME / 2, IN_TIME - 0.15], ids=["ten times too slow", "nearly too late"])
 async def test_a_slow_detector_costs_pictures_and_shows_no_face(seconds: float, clock: FakeClock) -> None:
     async with broken(slow(seconds), range(WALK.length), clock) as (batcher, _):
         footage = await shoot(WALK.frames(), batcher, clock, camera(), patient=False)
@@ -127,12 +134,18 @@ async def test_a_slow_detector_costs_pictures_and_shows_no_face(seconds: float, 
     assert footage.status.dropped["mailbox", "newer"] > 0
 
 
-async def test_a_detector_that_is_slower_than_the_timeout_shows_nothing(clock: FakeClock) -> None:
-    async with broken(slow(1.5), range(WALK.length), clock) as (batcher, _):
+@pytest.mark.parametrize("seconds", [IN_TIME + 0.05, 1.5], ids=["just too late", "later than its timeout"])
+async def test_a_detector_that_is_too_slow_shows_nothing(seconds: float, clock: FakeClock) -> None:
+    """Its answers come while the look-ahead would still have time for them, and count for nothing all the same."""
+    async with broken(slow(seconds), range(WALK.length), clock) as (batcher, detector):
         footage = await shoot(WALK.frames(), batcher, clock, camera(), patient=False)
     seen = watch(footage.packets)
+    assert detector.calls
     assert_nothing_leaks(WALK, seen)
     assert {picture.verdict for picture in seen} <= CONCEALED
+    assert footage.status is not None
+    assert footage.status.published[Verdict.FULL], "told from a camera that is away"
+    assert footage.status.overload is OverloadState.CONCEALING
 
 
 # Between detector and pipeline

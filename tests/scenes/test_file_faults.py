@@ -88,7 +88,7 @@ async def test_an_effect_that_fails_conceals_the_whole_picture(
 async def test_a_defect_leaves_no_file_behind(clock: FakeClock, tmp_path: Path) -> None:
     class Defect(Between):
         async def detect(self, frame: RawFrame, *more: object, **options: object) -> object:  # type: ignore[override]
-            if barcode.read(frame.y) in WHEN:
+            if barcode.read(frame.u) in WHEN:
                 raise ZeroDivisionError
             return await super().detect(frame, *more, **options)
 

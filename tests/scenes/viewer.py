@@ -51,8 +51,8 @@ def watch(packets: Sequence[EncodedPacket]) -> list[Seen]:
     seen = []
     for picture in pictures:
         assert picture.pts is not None
-        packet, luma = told[picture.pts], _luma(picture)
-        seen.append(Seen(luma, barcode.read(luma), packet.verdict, packet.captured))
+        packet, (luma, number) = told[picture.pts], _read(picture)
+        seen.append(Seen(luma, number, packet.verdict, packet.captured))
     return seen
 
 
@@ -60,12 +60,16 @@ def watch_file(path: Path) -> list[Seen]:
     """The same of a finished file, whose report lies beside it."""
     lines = [json.loads(line) for line in path.with_suffix(".jsonl").read_text().splitlines()]
     with av.open(str(path)) as container:
-        lumas = [_luma(picture) for picture in container.decode(video=0)]
+        pictures = [_read(picture) for picture in container.decode(video=0)]
     return [
-        Seen(luma, barcode.read(luma), Verdict(line["verdict"]), START + line["pts"])
-        for luma, line in zip(lumas, lines, strict=True)
+        Seen(luma, number, Verdict(line["verdict"]), START + line["pts"])
+        for (luma, number), line in zip(pictures, lines, strict=True)
     ]
 
 
-def _luma(picture: VideoFrame) -> NDArray[np.uint8]:
-    return picture.to_ndarray(format="yuv420p")[: picture.height].copy()
+def _read(picture: VideoFrame) -> tuple[NDArray[np.uint8], int | None]:
+    """The luma and the number."""
+    width, height = picture.width, picture.height
+    planes = np.asarray(picture.to_ndarray(format="yuv420p"), np.uint8).reshape(-1)
+    luma, u = np.split(planes[: width * height * 5 // 4], [width * height])
+    return luma.reshape(height, width).copy(), barcode.read(u.reshape(height // 2, width // 2))
