@@ -23,6 +23,8 @@ CUT_DIFFERENCE = 12.0
 """Mean difference in grey values that a cut has at least: two nearly black pictures do not correlate either."""
 _FARTHEST = 0.25
 """Of the picture: how far it can move between two frames."""
+_LEAST = 0.05
+"""Pixels of a thumbnail: less is no movement."""
 _BETTER = 0.75
 """Share of the difference that a movement must leave at most to be believed."""
 
@@ -59,10 +61,14 @@ class MotionMeter:
         # OpenCV lays the window over its inputs themselves when their size suits it, as 96x54 does: it gets copies.
         (dx, dy), _ = cv2.phaseCorrelate(before.copy(), now.copy(), self._window)
         near = abs(dx) <= now.shape[1] * _FARTHEST and abs(dy) <= now.shape[0] * _FARTHEST
-        if near and _explains(before, now, dx, dy, difference):
-            scale = frame.width / now.shape[1]
-            return Motion(dx=dx * scale, dy=dy * scale)
-        return Motion(cut=difference > CUT_DIFFERENCE and likeness(before, now) < CUT_LIKENESS)
+        moved = _moved(before, dx, dy) if near and max(abs(dx), abs(dy)) >= _LEAST else before
+        alike = likeness(moved, now)
+        if difference > CUT_DIFFERENCE and alike < CUT_LIKENESS:
+            return Motion(cut=True)
+        if moved is before or float(cv2.absdiff(moved, now).mean()) > _BETTER * difference:
+            return Motion()
+        scale = frame.width / now.shape[1]
+        return Motion(dx=dx * scale, dy=dy * scale)
 
 
 def thumbnail(luma: Plane) -> Thumbnail:
@@ -84,10 +90,8 @@ def likeness(one: Thumbnail, other: Thumbnail) -> float:
     return float((a * b).sum()) / spread if spread > 1.0 else 1.0
 
 
-def _explains(before: Thumbnail, now: Thumbnail, dx: float, dy: float, difference: float) -> bool:
-    """Whether the pictures are more alike when one is moved."""
-    if abs(dx) < 0.05 and abs(dy) < 0.05:
-        return False
+def _moved(picture: Thumbnail, dx: float, dy: float) -> Thumbnail:
+    """The picture moved by so many pixels; its edge goes on where it uncovers something."""
     matrix = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy]])
-    moved = cv2.warpAffine(before, matrix, (now.shape[1], now.shape[0]), borderMode=cv2.BORDER_REPLICATE)
-    return float(cv2.absdiff(moved, now).mean()) < _BETTER * difference
+    size = picture.shape[1], picture.shape[0]
+    return np.asarray(cv2.warpAffine(picture, matrix, size, borderMode=cv2.BORDER_REPLICATE), np.float32)

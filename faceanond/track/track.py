@@ -113,6 +113,11 @@ class Track:
         self.x += self.vx * step + dx
         self.y += self.vy * step + dy
 
+    def visible(self, size: tuple[int, int]) -> float:
+        """The share of it that lies within a picture of that size."""
+        inside = self.box.clipped(*size)
+        return max(inside.width, 0.0) * max(inside.height, 0.0) / max(self.width * self.height, 1e-6)
+
     def _inside(self, size: tuple[int, int]) -> bool:
         box = self.box
         return box.x1 > 0 and box.y1 > 0 and box.x2 < size[0] and box.y2 < size[1]

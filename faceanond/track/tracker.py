@@ -33,6 +33,8 @@ HINTS_LAST = 3.0
 GUIDED_LASTS = 30.0
 """Times `hold` that a track may live on closer looks alone, however sure: on signs that there would not be if it were
 not expected. A head that lies on its side for minutes gives a hint in the whole picture now and then."""
+LEAST_VISIBLE = 0.2
+"""Share of a face within the picture below which it has left."""
 TOGETHER = 1.0
 """Sizes a second by which the speeds of two tracks of one face may differ."""
 AFTER_CUT = 0.15
@@ -129,6 +131,12 @@ class Tracker:
         self._tracks = [track for track in self._tracks if not self._over(track, own)]
         shown = [track for track in self._tracks if track.shown]
         faces = [replace(own[track.number], track=track.number) for track in shown if track.number in own]
+        # A hint may be beside the face: where it was expected is covered as well.
+        faces += [
+            Face(track.box, track.score, track=track.number, coasted=True)
+            for track in shown
+            if track.number in own and not own[track.number].sure
+        ]
         # What is sure but not told apart from a face that is followed is covered, too, and what ended its track.
         numbers = {track.number for track in shown}
         ended = [face for number, face in own.items() if number not in numbers]
@@ -167,13 +175,16 @@ class Tracker:
 
     def _begin(self, left: list[Face], own: dict[int, Face]) -> None:
         """New tracks for the faces that belong to none; takes them out of `left`."""
+        shown = {track.number for track in self._tracks if track.shown}
+        covered = [face for number, face in own.items() if number in shown or face.sure]
         for face in sorted(left, key=lambda face: -face.score):
-            if any(same(face.box, one.box) for one in own.values()):
+            if any(same(face.box, one.box) for one in covered):
                 continue
             self._numbers += 1
             track = Track.begun(self._numbers, face, self._now or 0.0)
             self._tracks.append(track)
             own[track.number] = face
+            covered.append(face)
             left.remove(face)
 
     def _back(self, track: Track, before: tuple[float, Box] | None) -> Back:
@@ -187,19 +198,17 @@ class Tracker:
         now = track.now
         if track.belief < NO_BELIEF or now - track.found > HINTS_LAST * self._hold:
             return True
+        if self._cut > track.found and now - self._cut > AFTER_CUT and track.shown:
+            return True
         if now - track.seen_everywhere > GUIDED_LASTS * self._hold:
             return True
-        width, height = self._size
-        outside = not (0 <= track.x <= width and 0 <= track.y <= height)
+        outside = track.visible(self._size) < LEAST_VISIBLE
         face = own.get(track.number)
         if face is not None:
             return outside and face.guided
         if not track.shown:
             return now - track.seen > (UNSEEN + 0.5) * self._step
-        hold = self._hold
-        if self._cut > track.seen:
-            hold = min(hold, self._cut - track.seen + AFTER_CUT)
-        return now - track.seen > hold or outside or self._is_another(track, own)
+        return now - track.seen > self._hold or outside or self._is_another(track, own)
 
     def _is_another(self, track: Track, own: dict[int, Face]) -> bool:
         """Whether what is left of a lost track is another track's face, and not one that somebody walks past.

@@ -64,9 +64,5 @@ ALL = (
         contrast=lambda number: 0.06 if 15 <= number < 19 else 1.0,
     ),
 )
-NEEDS_TRACKS = frozenset({"passes behind a post"})
-"""Scenes that still show a face. Strictly expected to fail: a scene that passes must be taken out.
-
-"passes behind a post", frame 24: both sides of the face look out from behind the post. The detector is a little sure
-(0.43) of the right one, and that box is covered in place of the one that was predicted for the whole face.
-"""
+NEEDS_TRACKS: frozenset[str] = frozenset()
+"""Scenes that still show a face. Strictly expected to fail: a scene that passes must be taken out."""
