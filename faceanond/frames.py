@@ -118,10 +118,14 @@ class Box:
 
     def shares(self, other: Box) -> float:
         """Their intersection over the smaller of the two; 0 when one has no area."""
+        return max(self.held_by(other), other.held_by(self))
+
+    def held_by(self, other: Box) -> float:
+        """The share of this box that lies in the other one; 0 when it has no area."""
         width = min(self.x2, other.x2) - max(self.x1, other.x1)
         height = min(self.y2, other.y2) - max(self.y1, other.y1)
-        smaller = min(self.width * self.height, other.width * other.height)
-        return width * height / smaller if width > 0 and height > 0 and smaller > 0 else 0.0
+        area = self.width * self.height
+        return width * height / area if width > 0 and height > 0 and area > 0 else 0.0
 
     @property
     def centre(self) -> tuple[float, float]:

@@ -13,7 +13,7 @@ _FOLLOW, _LEARN = 0.75, 0.35
 """Shares of a surprise that go into position and velocity when the detector is sure; half of that when it is not."""
 _SLOWING = 1.0
 """Seconds after which a lost face is believed to have lost most of its speed: people stop and turn."""
-_SPREAD = 0.25
+_SPREAD = 0.15
 """Of its size a second: how fast a lost face may be elsewhere than predicted."""
 _DOUBT = 0.35
 """Of its speed: how wrong the predicted movement of a lost face may be."""
@@ -35,7 +35,7 @@ _PROMISING, _PROMISE = 0.6, 0.4
 """The score of a closer look that counts for a face that is not covered yet, and what it counts."""
 _ANCHORED = 1.5
 """Ratio of sizes up to which a guided find may differ from the last one that was not guided."""
-MOST_GROWN = 0.1
+MOST_GROWN = 0.07
 """Of its size, on each side: how far the cover of a lost face grows at most."""
 
 
@@ -115,8 +115,7 @@ class Track:
 
     def visible(self, size: tuple[int, int]) -> float:
         """The share of it that lies within a picture of that size."""
-        inside = self.box.clipped(*size)
-        return max(inside.width, 0.0) * max(inside.height, 0.0) / max(self.width * self.height, 1e-6)
+        return self.box.held_by(Box(0.0, 0.0, *map(float, size)))
 
     def _inside(self, size: tuple[int, int]) -> bool:
         box = self.box

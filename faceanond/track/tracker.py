@@ -33,6 +33,8 @@ HINTS_LAST = 3.0
 GUIDED_LASTS = 30.0
 """Times `hold` that a track may live on closer looks alone, however sure: on signs that there would not be if it were
 not expected. A head that lies on its side for minutes gives a hint in the whole picture now and then."""
+NEARLY_ALL = 0.8
+"""Share of the box where a face was expected that the box of a hint must hold to stand for it."""
 LEAST_VISIBLE = 0.2
 """Share of a face within the picture below which it has left."""
 TOGETHER = 1.0
@@ -135,7 +137,7 @@ class Tracker:
         faces += [
             Face(track.box, track.score, track=track.number, coasted=True)
             for track in shown
-            if track.number in own and not own[track.number].sure
+            if (face := own.get(track.number)) and not face.sure and track.box.held_by(face.box) < NEARLY_ALL
         ]
         # What is sure but not told apart from a face that is followed is covered, too, and what ended its track.
         numbers = {track.number for track in shown}
