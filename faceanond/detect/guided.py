@@ -2,8 +2,8 @@
 
 The cascade misses faces that are turned, dark or blurred. At one place we can afford what would cost too much all over
 the picture: R-Net looks at the place in several sizes and turns and with its contrast restored, O-Net at the best of
-those. On faces that the cascade had missed, of which it was told the place to a fifth of their size, that finds 60 to
-99 % with a score above 0.7, and at 626 places without a face nothing (docs/design/tracking.md).
+those. On faces that the cascade had missed, of which it was told the place to a fifth of their size, that finds 30 to
+97 % with a score above 0.7, and two in 395 places without a face (docs/design/tracking.md).
 
 A place is drawn once, as a patch of twice its length; everything else is cut from that patch.
 """
