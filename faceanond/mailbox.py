@@ -36,6 +36,10 @@ class Mailbox(Generic[T]):
         """Items that were pushed out by newer ones, or discarded, since the start."""
         return self._dropped
 
+    def __len__(self) -> int:
+        """Items that wait."""
+        return len(self._items)
+
     def put(self, item: T) -> None:
         """Adds an item, dropping the oldest when full. Ignored after `close`."""
         with self._lock:

@@ -55,6 +55,9 @@ _SAME = 0.3
 """Intersection over the smaller box from which a place needs no closer look, since a face was found there."""
 _MOST_DOUBTFUL = 12
 """Candidates below R-Net's threshold that go on to O-Net in one frame of 640x360, the best first."""
+_MOST_LOST = 8
+"""Expected places in one frame of 640x360 that get a closer look, in the order in which they are named: a crowd that is
+lost all at once must not take the other cameras' time."""
 _MOST_HINTS = 3
 """Hints in one frame of 640x360 that get a closer look, the best first."""
 
@@ -69,6 +72,8 @@ class _Job:
     picture: Picture
     boxes: Boxes = field(default_factory=lambda: np.empty((0, 4)))
     scores: Scores = field(default_factory=lambda: np.empty(0))
+    certain: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    """Which boxes R-Net let through by its own threshold; the others are there for a tracker only."""
     refused: DetectionError | None = None
 
 
@@ -177,37 +182,52 @@ class Mtcnn:
         pooled = _Pool(jobs, 24, [_least(job, job.options.network_thresholds[1], _HINTS[1]) for job in jobs])
         answers, exact = self._classified(pooled.crops, rnet, self._quick.rnet if self._quick else None, "R-Net")
         scores = answers[:, 0]
-        close = ~exact & (np.abs(scores - pooled.thresholds) < MARGIN)
+        own = np.array([logit(job.options.network_thresholds[1]) for job in jobs])[pooled.of]
+        # Also what would be close without a tracker: with one, nothing else may be certain.
+        close = ~exact & (np.minimum(np.abs(scores - pooled.thresholds), np.abs(scores - own)) < MARGIN)
         answers[close] = ask(rnet, pooled.crops[close], "R-Net")
         passed = scores > pooled.thresholds
         for job, mine in zip(jobs, pooled.parts(passed), strict=True):
             kept = mine[geometry.suppressed(pooled.boxes[mine], scores[mine], _REFINED_OVERLAP)]
-            certain = int((scores[kept] > logit(job.options.network_thresholds[1])).sum())  # they come first
-            kept = kept[: certain + _share(_MOST_DOUBTFUL, job)]
-            _keep(job, geometry.squared(geometry.corrected(pooled.boxes[kept], answers[kept, 1:])), scores[kept])
+            certain = scores[kept] > own[kept]  # they come first
+            kept = kept[: int(certain.sum()) + _share(_MOST_DOUBTFUL, job)]
+            refined = geometry.squared(geometry.corrected(pooled.boxes[kept], answers[kept, 1:]))
+            _keep(job, refined, scores[kept], certain[: len(kept)])
 
     def _decide(self, onet: Runner, jobs: Sequence[_Job]) -> None:
-        pooled = _Pool(jobs, 48, [_least(job, _final_threshold(job), _HINTS[2]) for job in jobs])
+        pooled = _Pool(jobs, 48, [_final_threshold(job) for job in jobs])
+        certain = np.concatenate([job.certain for job in jobs])
         answers, exact = self._classified(pooled.crops, onet, self._quick.onet if self._quick else None, "O-Net")
         scores, boxes = answers[:, 0], geometry.corrected(pooled.boxes, answers[:, 1:])
-        passed = scores > np.where(exact, pooled.thresholds, pooled.thresholds - MARGIN)
-        # Whatever would be reported as sure is asked of the float network first, until nothing else comes to the top.
-        nearly = np.array([logit(_final_threshold(job)) for job in jobs])[pooled.of] - MARGIN
-        while True:
-            best = [
-                mine[geometry.suppressed_by_smaller(boxes[mine], scores[mine], _FINAL_OVERLAP)]
-                for mine in pooled.parts(passed)
-            ]
-            asked = np.concatenate(best)
-            asked = asked[~exact[asked] & (scores[asked] > nearly[asked])]
-            if not len(asked):
-                break
-            answers[asked] = ask(onet, pooled.crops[asked], "O-Net")
-            boxes[asked] = geometry.corrected(pooled.boxes[asked], answers[asked, 1:])
-            passed[asked] = scores[asked] > pooled.thresholds[asked]
-            exact[asked] = True
-        for job, mine in zip(jobs, best, strict=True):
-            _keep(job, boxes[mine], scores[mine])
+        best: list[NDArray[np.intp]] = []
+        for candidates in (certain, ~certain):
+            passed = candidates & (scores > np.where(exact, pooled.thresholds, pooled.thresholds - MARGIN))
+            # Whatever would be reported is asked of the float network first, until nothing else comes to the top.
+            while True:
+                found = [
+                    mine[geometry.suppressed_by_smaller(boxes[mine], scores[mine], _FINAL_OVERLAP)]
+                    for mine in pooled.parts(passed)
+                ]
+                asked = np.concatenate(found)
+                asked = asked[~exact[asked]]
+                if not len(asked):
+                    break
+                answers[asked] = ask(onet, pooled.crops[asked], "O-Net")
+                boxes[asked] = geometry.corrected(pooled.boxes[asked], answers[asked, 1:])
+                passed[asked] = scores[asked] > pooled.thresholds[asked]
+                exact[asked] = True
+            best = found if not best else [np.concatenate(pair) for pair in zip(best, found, strict=True)]
+        hints = pooled.parts(scores > logit(_HINTS[2]))
+        for job, sure, near in zip(jobs, best, hints, strict=True):
+            if job.expected is None:
+                _keep(job, boxes[sure], scores[sure])
+                continue
+            # What the search without a tracker finds comes first, then what else is sure, then hints: nothing that a
+            # tracker adds may take its place.
+            order = np.concatenate([sure, near[~np.isin(near, sure)]])
+            rank = np.concatenate([1e6 - np.arange(len(sure)), scores[order[len(sure) :]]])
+            kept = geometry.suppressed_by_smaller(boxes[order], rank, _FINAL_OVERLAP)
+            _keep(job, boxes[order[kept]], scores[order[kept]])
 
     def _look_again(self, networks: FloatNetworks, jobs: Sequence[_Job], answers: Sequence[Answer]) -> list[Answer]:
         """The answers, and what a closer look finds where a track expects a face, or where the cascade had a hint."""
@@ -216,7 +236,9 @@ class Mtcnn:
             if job.expected is None or isinstance(answer, DetectionError):
                 continue
             sure = [face.box for face in answer if face.sure]
-            lost = [one for one in job.expected if not _covered(one.box, sure)]
+            picture = Box(0.0, 0.0, job.frame.width, job.frame.height)
+            lost = [one for one in job.expected if one.box.held_by(picture) > 0 and not _covered(one.box, sure)]
+            lost = lost[: _share(_MOST_LOST, job)]
             around = [*sure, *(one.box for one in lost)]
             hints = [face for face in answer if not face.sure and face.score > _LOOK and not _covered(face.box, around)]
             asked += [(index, one) for one in lost]
@@ -286,9 +308,10 @@ class _Pool:
         return np.split(places, np.searchsorted(self.of[places], np.arange(1, self._jobs)))
 
 
-def _keep(job: _Job, boxes: Boxes, scores: Scores | Answers) -> None:
+def _keep(job: _Job, boxes: Boxes, scores: Scores | Answers, certain: NDArray[np.bool_] | None = None) -> None:
     inside = geometry.touching(boxes, *job.frame.size)
     job.boxes, job.scores = boxes[inside], scores[inside].astype(np.float64)
+    job.certain = np.ones(len(job.boxes), np.bool_) if certain is None else certain[inside]
 
 
 def _faces(job: _Job) -> Answer:

@@ -45,6 +45,10 @@ ABSENT_AFTER = 1.0
 """Seconds without a published frame before the stream shows the held picture: viewers' players start to stall."""
 ABSENT_INTERVAL = 0.2
 """Seconds between held frames: a viewer who joins meanwhile gets a picture at once, at the cost of 5 still frames."""
+RESERVE = 0.3
+"""Of the time that the look-ahead leaves of the longest latency: what must be left for sealing when a picture goes."""
+COMING_EVERY = 0.02
+"""Seconds between two looks whether the next picture has its verdict."""
 PATIENCE = 0.1
 """Seconds beyond the look-ahead for which a picture waits for the next ones; a camera that stalls sends none."""
 LINE_LENGTH = 4
@@ -85,9 +89,10 @@ class CameraPipeline:
         self._judging = False
         # Every picture waits so long between its verdict and its sealing, by design.
         self._delay = settings.track.look_ahead if settings.track.enabled else 0.0
-        self._patience = min(PATIENCE, (overload.max_latency - self._delay) / 2)
+        self._spare = overload.max_latency - self._delay
+        self._patience = min(PATIENCE, self._spare / 2)
         self._ladder = Ladder(overload.max_latency, delay=self._delay, camera=name)
-        self._in_time = InTime(detector, overload.max_latency - self._delay, clock=clock)
+        self._in_time = InTime(detector, self._spare, clock=clock)
         self._follower = Follower(name, self._in_time, settings.detector, settings.track)
         self._waits = asyncio.Event()
         self._passing = asyncio.Lock()
@@ -188,12 +193,18 @@ class CameraPipeline:
             await self._pass_on(line)
             self._judging = False
 
-    async def _pass_on(self, line: asyncio.Queue[Judged], *, oldest: bool = False) -> None:
-        """Hands on the pictures that have waited long enough, or at least the `oldest`, one after the other."""
+    async def _pass_on(self, line: asyncio.Queue[Judged], *, unless_gone: RawFrame | None = None) -> None:
+        """Hands on the pictures that have waited long enough, one after the other; `unless_gone` names one that has to
+        leave in any case, if it is still the oldest when its turn comes."""
         async with self._passing:
+            oldest = unless_gone is not None and self._follower.oldest is unless_gone
             while (judged := self._follower.take(all_of_them=oldest)) is not None:
                 oldest = False
                 await line.put(judged)
+
+    def _coming(self) -> bool:
+        """Whether another picture is on its way to its verdict."""
+        return self._judging or (self._mailbox is not None and len(self._mailbox) > 0)
 
     async def _release(self, line: asyncio.Queue[Judged]) -> None:
         """Lets pictures go when none come behind them."""
@@ -201,11 +212,15 @@ class CameraPipeline:
             await self._waits.wait()
             self._waits.clear()
             while (frame := self._follower.oldest) is not None:
-                left = frame.captured + self._delay + self._patience - self._clock.monotonic()
+                now = self._clock.monotonic()
+                left = frame.captured + self._delay + self._patience - now
                 if left > 0:
                     await self._clock.sleep(left)
+                elif self._coming() and now < frame.captured + self._ladder.limit - RESERVE * self._spare:
+                    # What it waits for is being looked at.
+                    await self._clock.sleep(COMING_EVERY)
                 else:
-                    await self._pass_on(line, oldest=True)
+                    await self._pass_on(line, unless_gone=frame)
 
     async def _publish(self, line: asyncio.Queue[Judged]) -> None:
         while True:

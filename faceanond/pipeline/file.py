@@ -150,6 +150,8 @@ class FilePipeline:
             while (due := self._follower.take()) is not None:
                 await judged.put(due)
             if stopped is not None:
+                while (earlier := self._follower.take(all_of_them=True)) is not None:
+                    await judged.put(earlier)
                 await judged.put(stopped)
         while (left := self._follower.take(all_of_them=True)) is not None:
             await judged.put(left)

@@ -33,6 +33,14 @@ TRACK_FAILED = "track_failed"
 """The reason of a frame that is concealed because the tracker failed at it."""
 
 
+STUCK_AFTER = 2.0
+"""Seconds that the tracker may take for a frame before its thread is given up: a thousand times its cost."""
+
+
+class TrackerStuckError(Exception):
+    """The tracker did not come back."""
+
+
 class Follower:
     """One camera's judgement. `judge` is called for one frame at a time; closed by `close`."""
 
@@ -44,7 +52,7 @@ class Follower:
         self._tracker = Tracker(hold=settings.hold)
         self._line: DelayLine[Judged] = DelayLine(settings.look_ahead if settings.enabled else 0.0)
         # Predicting and matching take about half a millisecond a frame, too much for a loop that serves forty cameras.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"track:{camera}")
+        self._thread = self._new_thread()
 
     def __len__(self) -> int:
         """Frames that wait."""
@@ -61,7 +69,8 @@ class Follower:
         Returns the frame when the camera was stopped meanwhile: then it does not wait, and is not to be shown.
         """
         expected: tuple[Expected, ...] | None = None
-        if self._settings.enabled:
+        # A picture that the source doubts says nothing about motion, and is concealed anyway.
+        if self._settings.enabled and frame.suspect is None:
             try:
                 expected = await self._run(partial(self._tracker.expect, frame))
             except Exception as error:  # noqa: BLE001 - whatever it is, this frame is concealed
@@ -100,7 +109,17 @@ class Follower:
         return replace(judged, outcome=Detections(waiting.frame, waiting.faces))
 
     async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            async with asyncio.timeout(STUCK_AFTER):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except TimeoutError:
+            # A thread that hangs is left to the process's end.
+            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._thread = self._new_thread()
+            raise TrackerStuckError(f"it did not come back within {STUCK_AFTER:g} s") from None
+
+    def _new_thread(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1, thread_name_prefix=f"track:{self._camera}")
 
     def _failed(self, error: Exception) -> DetectionError:
         log.error("tracking failed", camera=self._camera, exc_info=error)

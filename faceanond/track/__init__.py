@@ -1,1 +1,1 @@
-"""Faces over time: the tracker and the look-ahead will live here, between the detections and the anonymiser."""
+"""Faces over time: what is between the detections and the anonymiser."""

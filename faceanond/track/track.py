@@ -84,7 +84,7 @@ class Track:
             seen=now,
             score=face.score,
             turn=face.turn,
-            anchor=max(box.width, box.height),
+            anchor=max(box.width, box.height, 1.0),
             last=box,
             seen_everywhere=now,
             hits=int(face.sure),

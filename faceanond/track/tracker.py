@@ -46,7 +46,7 @@ NEWBORN = 3
 _JUST_BEFORE = 1e-3
 """Seconds: the first frame after a cut belongs to what follows it."""
 _LONGEST_STEP = 1.0
-"""Seconds between two frames after which nothing is known of where faces are."""
+"""Seconds between two frames after which nothing is known of where faces are, unless `hold` is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +86,6 @@ class Tracker:
         self._generation: int | None = None
         self._size = (0, 0)
 
-    @property
-    def coasting(self) -> int:
-        """Tracks whose face was not found in the last frame."""
-        return sum(track.seen < track.now for track in self._tracks)
-
     def expect(self, frame: RawFrame) -> tuple[Expected, ...]:
         """Goes on to a frame: where its faces should be. A new connection, another size or a long gap ends all tracks.
 
@@ -98,7 +93,8 @@ class Tracker:
         """
         now = frame.pts
         step = 0.0 if self._now is None else now - self._now
-        if frame.id.generation != self._generation or frame.size != self._size or not 0 <= step <= _LONGEST_STEP:
+        longest = max(_LONGEST_STEP, self._hold)
+        if frame.id.generation != self._generation or frame.size != self._size or not 0 <= step <= longest:
             self._tracks.clear()
             self._cut = now - _JUST_BEFORE
             step = 0.0
@@ -109,7 +105,10 @@ class Tracker:
             self._cut = now - _JUST_BEFORE
         for track in self._tracks:
             track.predict(now, motion.dx, motion.dy, frame.size)
-        return tuple(Expected(track.number, track.box, track.turn) for track in self._tracks if track.shown)
+        # Not only in `update`: while there are no verdicts nobody else would end what nobody sees.
+        self._tracks = [track for track in self._tracks if self._may_be_there(track)]
+        newest_first = sorted(self._tracks, key=lambda track: -track.seen)
+        return tuple(Expected(track.number, track.box, track.turn) for track in newest_first if track.shown)
 
     def update(self, frame: RawFrame, detections: Detections) -> Tracked:
         """The frame's faces, after `expect` for the same frame."""
@@ -149,6 +148,10 @@ class Tracker:
             if track.number not in own
         ]
         return Tracked(Detections(frame.id, tuple(faces)), tuple(back))
+
+    def _may_be_there(self, track: Track) -> bool:
+        """Whether a track can still have a face in the frame that has just begun."""
+        return track.visible(self._size) >= LEAST_VISIBLE and track.now - track.seen <= self._hold + self._step
 
     def _assign(self, faces: Sequence[Face]) -> tuple[dict[int, Face], list[Face]]:
         """The face of each track that has one, and the faces of no track."""

@@ -241,12 +241,13 @@ def test_hints_get_a_bounded_number_of_closer_looks_whatever_the_picture(
     assert counting.crops <= counting.places * len(any_turns()) * len(guided._SIZES)
 
 
-def test_each_expected_place_gets_one_closer_look_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("expected", [1, 5, 20])
+def test_each_expected_place_gets_one_closer_look_up_to_a_limit(monkeypatch: pytest.MonkeyPatch, expected: int) -> None:
     counting = Counting(monkeypatch)
     nothing = scripted(pnet=lambda pictures: cells(pictures, -9))
-    places = [Expected(number, Box(40 * number, 20, 40 * number + 30, 60), 0.3) for number in range(20)]
+    places = [Expected(number, Box(40 * number, 20, 40 * number + 30, 60), 0.3) for number in range(expected)]
     ask(nothing, raw(noise(900, 80)), *places)
-    assert counting.places == len(places)
+    assert counting.places == min(expected, module._MOST_LOST)
     most = len(expected_turns(0.3)) * len(guided._SIZES) * len(guided._STEPS) ** 2
     assert counting.crops <= len(places) * most
 
@@ -307,3 +308,26 @@ def test_a_machine_without_kernels_looks_again_too(tmp_path: Path, monkeypatch: 
     [face] = at_places(portable, hard(35, 4), place(0.15, 0.15))
     portable.close()
     assert face.sure
+
+
+def test_what_is_expected_outside_the_picture_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    counting = Counting(monkeypatch)
+    nothing = scripted(pnet=lambda pictures: cells(pictures, -9))
+    ask(nothing, raw(noise(200, 80)), *(Expected(1, Box(x, 20, x + 30, 60)) for x in (-31, 200, 1e9)))
+    assert counting.places == 0
+
+
+@pytest.mark.parametrize("noisy", [0.0, 12.0, 25.0])
+@pytest.mark.parametrize("name", POSES)
+def test_a_tracker_takes_no_sure_face_away(detector: Detector, name: str, noisy: float) -> None:
+    """What is found without one is found with one, to the last bit, whatever else is reported."""
+    picture = posed(name)
+    disturbed = picture + np.random.default_rng(len(name)).normal(0, noisy, picture.shape)
+    frame = raw(disturbed.clip(0, 255).astype(np.uint8))
+    options = DetectOptions(min_size=20)
+    (plain,) = detector.detect([DetectRequest(frame, options)])
+    (tracked,) = detector.detect([DetectRequest(frame, options, ())])
+    if isinstance(plain, DetectionError) or isinstance(tracked, DetectionError):
+        assert isinstance(tracked, DetectionError), "too much looks like a face, then with a tracker as well"
+        return
+    assert set(plain) <= set(tracked)
