@@ -53,7 +53,7 @@ _LOOK = 0.1
 """The score from which a hint deserves a closer look."""
 _SAME = 0.3
 """Intersection over the smaller box from which a place needs no closer look, since a face was found there."""
-_MOST_DOUBTFUL = 12
+_MOST_DOUBTFUL = 16
 """Candidates below R-Net's threshold that go on to O-Net in one frame of 640x360, the best first."""
 _MOST_LOST = 8
 """Expected places in one frame of 640x360 that get a closer look, in the order in which they are named: a crowd that is

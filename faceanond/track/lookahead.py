@@ -11,6 +11,8 @@ from faceanond.frames import Box, Face, FrameId
 from faceanond.track.track import MOST_GROWN
 from faceanond.track.tracker import Back
 
+_TREMBLE = 0.005
+"""Seconds by which timestamps may be early without costing one more frame of delay."""
 MOST = 160
 """Frames that may wait, whatever their rate: five seconds at 32 a second."""
 _SPREAD = 0.5
@@ -66,10 +68,8 @@ class DelayLine(Generic[T]):
     def _due(self, oldest: Waiting[T], newest: Waiting[T]) -> bool:
         if oldest.frame.generation != newest.frame.generation or len(self._waiting) > MOST:
             return True
-        # A source whose time runs backwards has nothing to say about what waits. Times that tremble by less than half a
-        # frame must not cost one more.
-        tolerance = 0.4 * (newest.pts - self._waiting[-2].pts) if len(self._waiting) > 1 else 0.0
-        return not 0 <= newest.pts - oldest.pts < self._look_ahead - max(tolerance, 0.0) - 1e-6
+        # A source whose time runs backwards has nothing to say about what waits.
+        return not 0 <= newest.pts - oldest.pts < self._look_ahead - _TREMBLE
 
     def _cover(self, back: Back, newest: Waiting[T]) -> None:
         for waiting in self._waiting:

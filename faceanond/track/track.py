@@ -20,7 +20,7 @@ _DOUBT = 0.35
 MOST_BELIEF, NO_BELIEF = 9.0, -1.0
 """Log-odds that there is a face: the most that finds can make it, and where the track is given up."""
 _FOUND = ((0.95, 3.0), (0.9, 1.5), (0.8, 1.0), (0.7, 0.5), (0.5, -1.0), (0.3, -3.0))
-_LOOKED = ((0.98, 3.0), (0.95, 2.0), (0.9, 1.1), (0.8, 0.2), (0.7, 0.0), (0.5, -2.0), (0.3, -4.0), (0.0, -6.0))
+_LOOKED = ((0.98, 3.0), (0.95, 2.0), (0.9, 1.1), (0.8, 0.2), (0.7, 0.1), (0.5, -1.5), (0.3, -3.5), (0.0, -6.0))
 _FAR_TURNED = ((0.98, 3.0), (0.95, 2.0), (0.7, -4.0), (0.0, -8.0))
 _NOTHING = -10.0
 """What scores say, as log-odds: found in the whole picture; by a closer look, which takes more to convince; and by one
@@ -35,7 +35,7 @@ _PROMISING, _PROMISE = 0.6, 0.4
 """The score of a closer look that counts for a face that is not covered yet, and what it counts."""
 _ANCHORED = 1.5
 """Ratio of sizes up to which a guided find may differ from the last one that was not guided."""
-MOST_GROWN = 0.07
+MOST_GROWN = 0.05
 """Of its size, on each side: how far the cover of a lost face grows at most."""
 
 
