@@ -24,6 +24,15 @@ CONCEALED = 0.5
 """Share of a picture's textured blocks that must have changed before "concealed as a whole" is believed."""
 
 
+SHOWS_THROUGH = 0.9
+"""Correlation of a face's fine detail before and after from which it is still there, however many pixels differ: a mask
+that only shifts the brightness gives 1, the mildest mosaic about 0.5."""
+_DETAIL = 8.0
+"""Sides of a face to one standard deviation of the blur that is taken off to get its detail."""
+_FLAT = 1.5
+"""Standard deviation of the detail, in grey values, below which there is nothing to recognise."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Coverage:
     """The hidden blocks (rows, columns) of a picture of that size in pixels, which may be odd."""
@@ -95,3 +104,23 @@ def _weights(start: float, end: float) -> tuple[slice, NDArray[np.float64]]:
     first, last = int(start // BLOCK), int(-(-end // BLOCK))
     edges = np.clip(np.arange(first, last + 1, dtype=np.float64) * BLOCK, start, end)
     return slice(first, last), np.diff(edges)
+
+
+def shows_through(before: Planes, after: NDArray[np.uint8], box: Box) -> bool:
+    """Whether a face's detail can be seen in the picture that came out, though its pixels differ.
+
+    `after` is I420 of the same size.
+    """
+    left, top, right, bottom = box.clipped(before.width, before.height).rounded_out()
+    if right - left < 4 or bottom - top < 4:
+        return False
+    sigma = max(1.0, max(box.width, box.height) / _DETAIL)
+    details = []
+    for luma in (before.y, after[: before.height]):
+        crop = np.asarray(luma[top:bottom, left:right], np.float32)
+        detail = crop - cv2.GaussianBlur(crop, (0, 0), sigma)
+        details.append(detail - detail.mean())
+    spreads = [float(np.sqrt((detail * detail).mean())) for detail in details]
+    if min(spreads) < _FLAT:
+        return False
+    return float((details[0] * details[1]).mean()) / (spreads[0] * spreads[1]) > SHOWS_THROUGH

@@ -11,7 +11,7 @@ from faceanond.anonymise.frame import AnonymisedFrame, require_sealed
 from faceanond.anonymise.planes import Planes
 from faceanond.anonymise.shapes import Mask
 from faceanond.errors import FaceanondError
-from faceanond.evaluate.coverage import Coverage, concealed, coverage
+from faceanond.evaluate.coverage import Coverage, concealed, coverage, shows_through
 from faceanond.evaluate.tally import FaceFrame, Tally
 from faceanond.evaluate.truth import Kind, Label, Truth
 from faceanond.frames import Box, RawFrame, Verdict
@@ -54,7 +54,7 @@ class Judge:
             self._note_concealed(labels)
         else:
             # A picture that only claims to be concealed is judged as any other.
-            self._note(labels, frame, coverage(planes, frame.i420, _boxes(frame), before.size))
+            self._note(labels, frame, planes, coverage(planes, frame.i420, _boxes(frame), before.size))
         self.tally.verdicts[frame.verdict] += 1
         if frame.reason is not None:
             self.tally.reasons[frame.reason] += 1
@@ -70,12 +70,12 @@ class Judge:
         self.tally.concealed += 1
         self.tally.shares += 1.0
 
-    def _note(self, labels: Sequence[Label], frame: AnonymisedFrame, covered: Coverage) -> None:
+    def _note(self, labels: Sequence[Label], frame: AnonymisedFrame, before: Planes, covered: Coverage) -> None:
         tally = self.tally
         allowed = covered.blocks(label.box.grown(self._margin) for label in labels)
         spilt = _spilt(labels, _boxes(frame), covered, ~allowed)
         tally.faces += [
-            FaceFrame(label, covered.share(label.box), spilt=pixels)
+            FaceFrame(label, self._hidden(label, frame, before, covered), spilt=pixels)
             for label, pixels in zip(labels, spilt, strict=True)
             if label.kind is Kind.FACE
         ]
@@ -87,6 +87,12 @@ class Judge:
         tally.over += over
         tally.elsewhere += over - around
         tally.shares += covered.area() / (covered.width * covered.height)
+
+    @staticmethod
+    def _hidden(label: Label, frame: AnonymisedFrame, before: Planes, covered: Coverage) -> float:
+        """The share of a face that is hidden: none of it where it can be seen through its mask."""
+        share = covered.share(label.box)
+        return 0.0 if share and shows_through(before, frame.i420, label.box) else share
 
 
 def _boxes(frame: AnonymisedFrame) -> list[Box]:

@@ -6,7 +6,7 @@ import pytest
 from faceanond.anonymise import effects
 from faceanond.anonymise.planes import Planes
 from faceanond.anonymise.shapes import box_stencil
-from faceanond.evaluate.coverage import Coverage, changed_blocks, concealed, coverage
+from faceanond.evaluate.coverage import Coverage, changed_blocks, concealed, coverage, shows_through
 from faceanond.evaluate.tally import FaceFrame
 from faceanond.frames import Box
 from tests.evaluate.labels import label
@@ -137,3 +137,22 @@ def test_a_picture_is_concealed_when_its_texture_is_gone() -> None:
 def test_a_flat_picture_shows_nobody() -> None:
     before = picture(flat=True)
     assert concealed(before, copy(before).i420)
+
+
+BOX = Box(40, 20, 100, 60)
+
+
+@pytest.mark.parametrize("change", [1, -3, 20])
+def test_a_mask_that_only_shifts_the_brightness_shows_the_face(change: int) -> None:
+    before, after = picture(), copy(picture())
+    region = after.y[20:60, 40:100]
+    region[:] = np.clip(region.astype(int) + change, 0, 255)
+    assert coverage(before, after.i420, [BOX], SIZE).share(BOX) > 0.9, "every pixel differs"
+    assert shows_through(before, after.i420, BOX)
+
+
+def test_a_grey_patch_shows_nothing_through() -> None:
+    before, after = picture(), copy(picture())
+    after.y[20:60, 40:100] = 60
+    assert not shows_through(before, after.i420, BOX)
+    assert not shows_through(picture(flat=True), picture(flat=True).i420, BOX), "there is nothing to see"
