@@ -19,7 +19,7 @@ _DOUBT = 0.35
 """Of its speed: how wrong the predicted movement of a lost face may be."""
 MOST_BELIEF, NO_BELIEF = 9.0, -1.0
 """Log-odds that there is a face: the most that finds can make it, and where the track is given up."""
-_FOUND = ((0.95, 3.0), (0.9, 1.5), (0.8, 1.0), (0.7, 0.5), (0.5, -1.0), (0.3, -3.0))
+_FOUND = ((0.95, 3.0), (0.9, 1.5), (0.8, 0.9), (0.7, 0.4), (0.5, -1.0), (0.3, -3.0))
 _LOOKED = ((0.98, 3.0), (0.95, 2.0), (0.9, 1.1), (0.8, 0.2), (0.7, 0.1), (0.5, -1.5), (0.3, -3.5), (0.0, -6.0))
 _FAR_TURNED = ((0.98, 3.0), (0.95, 2.0), (0.7, -4.0), (0.0, -8.0))
 _NOTHING = -10.0
