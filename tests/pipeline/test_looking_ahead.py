@@ -136,6 +136,34 @@ async def test_when_the_camera_stalls_a_frame_leaves_after_look_ahead_and_patien
         assert run.shown == [(0, Verdict.CLEAN)]
 
 
+async def test_a_frame_does_not_leave_while_the_next_one_is_at_the_detector_but_before_it_is_too_old(
+    clock: FakeClock,
+) -> None:
+    """A machine under load must not lose the look-ahead: the next verdict may say that there was a face."""
+    free = asyncio.Event()
+    free.set()
+
+    async def busy(frame: RawFrame) -> Detections:
+        await free.wait()
+        return await one_face(frame)
+
+    async with live(FakeDetector(busy), clock) as run:
+        await run.feed()
+        free.clear()
+        run.pipeline.feed(raw_frame(1, captured=clock.monotonic()))
+        await reached(lambda: run.pipeline._coming())
+        for _ in range(20):
+            await clock.advance((LOOK_AHEAD + 2 * PATIENCE) / 20)
+            await asyncio.sleep(0.005)
+        assert run.shown == [], "the next one is still being looked at"
+        for _ in range(40):
+            await clock.advance(0.6 / 40)
+            await asyncio.sleep(0.005)
+        await run.until(1)
+        assert run.at[0] - 1000.0 < 1.0, "and it leaves in time"
+        free.set()
+
+
 async def test_the_last_frames_before_a_stall_leave_one_after_the_other(clock: FakeClock) -> None:
     async with live(FakeDetector(nothing), clock) as run:
         start = run.clock.monotonic()
