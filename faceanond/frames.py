@@ -122,10 +122,14 @@ class Box:
 
     def held_by(self, other: Box) -> float:
         """The share of this box that lies in the other one; 0 when it has no area."""
+        area = self.width * self.height
+        return self.common(other) / area if area > 0 else 0.0
+
+    def common(self, other: Box) -> float:
+        """The area that both cover."""
         width = min(self.x2, other.x2) - max(self.x1, other.x1)
         height = min(self.y2, other.y2) - max(self.y1, other.y1)
-        area = self.width * self.height
-        return width * height / area if width > 0 and height > 0 and area > 0 else 0.0
+        return width * height if width > 0 and height > 0 else 0.0
 
     @property
     def centre(self) -> tuple[float, float]:

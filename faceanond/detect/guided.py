@@ -116,7 +116,7 @@ class _Patch:
     def __init__(self, place: Place) -> None:
         self._place = place
         box = place.box
-        self._x, self._y = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
+        self._x, self._y = box.centre
         self._length = max(box.width, box.height, 8.0)
         left, top = self._x - self._length, self._y - self._length
         quarters = np.array([(left + i * self._length, top + j * self._length) for j in (0, 1) for i in (0, 1)])

@@ -46,11 +46,8 @@ _MOST_PROPOSALS = 1024
 """Squares of one frame that R-Net looks at: three times the densest real crowd that was measured. Beyond, the picture
 is a trick or a poster, and would take the time of every other camera; it is refused, and so concealed."""
 
-
 _HINTS = (0.6, 0.3, 0.1)
 """The scores in P-, R- and O-Net from which something is a hint, where a tracker asks for hints."""
-_LOOK = 0.1
-"""The score from which a hint deserves a closer look."""
 _SAME = 0.3
 """Intersection over the smaller box from which a place needs no closer look, since a face was found there."""
 _MOST_DOUBTFUL = 16
@@ -240,7 +237,7 @@ class Mtcnn:
             lost = [one for one in job.expected if one.box.held_by(picture) > 0 and not _covered(one.box, sure)]
             lost = lost[: _share(_MOST_LOST, job)]
             around = [*sure, *(one.box for one in lost)]
-            hints = [face for face in answer if not face.sure and face.score > _LOOK and not _covered(face.box, around)]
+            hints = [face for face in answer if not face.sure and not _covered(face.box, around)]
             asked += [(index, one) for one in lost]
             asked += [(index, hint) for hint in hints[: _share(_MOST_HINTS, job)]]
         places = [

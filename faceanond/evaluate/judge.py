@@ -107,17 +107,10 @@ def _spilt(labels: Sequence[Label], regions: Sequence[Box], covered: Coverage, w
     spilt = [0] * len(labels)
     counted: Mask = np.zeros_like(wrong)
     for region in regions:
-        shared = [_shared(region, label.box) for label in labels]
+        shared = [region.common(label.box) for label in labels]
         most = max(shared, default=0.0)
         if most > 0:
             within = covered.blocks([region]) & wrong & ~counted
             spilt[shared.index(most)] += covered.area(within)
             counted |= within
     return spilt
-
-
-def _shared(one: Box, other: Box) -> float:
-    """The area that both cover."""
-    width = min(one.x2, other.x2) - max(one.x1, other.x1)
-    height = min(one.y2, other.y2) - max(one.y1, other.y1)
-    return max(0.0, width) * max(0.0, height)

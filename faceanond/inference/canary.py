@@ -119,9 +119,5 @@ def _is_found(face: Face, known: Box) -> bool:
 
 def _overlap(one: Box, other: Box) -> float:
     """Intersection over union; 0 for a box without area."""
-    width = min(one.x2, other.x2) - max(one.x1, other.x1)
-    height = min(one.y2, other.y2) - max(one.y1, other.y1)
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / (one.width * one.height + other.width * other.height - shared)
+    shared = one.common(other)
+    return shared / (one.width * one.height + other.width * other.height - shared) if shared > 0 else 0.0

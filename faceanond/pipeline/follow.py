@@ -9,7 +9,7 @@ the tracker fails, the frame is concealed and the tracker starts anew.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -20,10 +20,10 @@ import structlog
 from faceanond.anonymise import policy
 from faceanond.config.model import DetectOptions, Track
 from faceanond.errors import STOPPED, DetectionError
-from faceanond.frames import Detections, Expected, RawFrame
+from faceanond.frames import Detections, Expected, Face, RawFrame
 from faceanond.pipeline.judge import DetectsFaces, Judged, judge
 from faceanond.track.lookahead import DelayLine, Waiting
-from faceanond.track.tracker import Tracker
+from faceanond.track.tracker import Back, Tracker
 
 T = TypeVar("T")
 
@@ -31,8 +31,6 @@ log = structlog.get_logger(__name__)
 
 TRACK_FAILED = "track_failed"
 """The reason of a frame that is concealed because the tracker failed at it."""
-
-
 STUCK_AFTER = 2.0
 """Seconds that the tracker may take for a frame before its thread is given up: a thousand times its cost."""
 
@@ -68,35 +66,35 @@ class Follower:
 
         Returns the frame when the camera was stopped meanwhile: then it does not wait, and is not to be shown.
         """
-        expected: tuple[Expected, ...] | None = None
+        expected: tuple[Expected, ...] | DetectionError | None = None
         # A picture that the source doubts says nothing about motion, and is concealed anyway.
         if self._settings.enabled and frame.suspect is None:
-            try:
-                expected = await self._run(partial(self._tracker.expect, frame))
-            except Exception as error:  # noqa: BLE001 - whatever it is, this frame is concealed
-                self._line.push(Waiting(Judged(frame, self._failed(error)), frame.id, frame.pts, None))
-                return None
+            expected = await self._run(partial(self._tracker.expect, frame))
+        if isinstance(expected, DetectionError):
+            self._wait(Judged(frame, expected))
+            return None
         judged = await judge(frame, self._detector, self._options, expected)
         outcome = judged.outcome
-        if isinstance(outcome, DetectionError) and outcome.reason == STOPPED:
-            return judged
-        if (
-            isinstance(outcome, DetectionError)
-            or policy.doubt(frame.id, frame.suspect, frame.size, outcome) is not None
-        ):
+        if isinstance(outcome, DetectionError):
+            if outcome.reason == STOPPED:
+                return judged
+            self._wait(judged)
+        elif policy.doubt(frame.id, frame.suspect, frame.size, outcome) is not None:
             # What the anonymiser is going to refuse, boxes of another frame say, is nothing for a tracker to believe.
-            self._line.push(Waiting(judged, frame.id, frame.pts, None))
-            return None
-        if expected is None:
-            self._line.push(Waiting(judged, frame.id, frame.pts, outcome.faces))
-            return None
-        try:
+            self._wait(judged)
+        elif expected is None:
+            self._wait(judged, outcome.faces)
+        else:
             tracked = await self._run(partial(self._tracker.update, frame, outcome))
-        except Exception as error:  # noqa: BLE001 - whatever it is, this frame is concealed
-            self._line.push(Waiting(Judged(frame, self._failed(error)), frame.id, frame.pts, None))
-            return None
-        self._line.push(Waiting(judged, frame.id, frame.pts, tracked.detections.faces), tracked.back)
+            if isinstance(tracked, DetectionError):
+                self._wait(Judged(frame, tracked))
+            else:
+                self._wait(judged, tracked.detections.faces, tracked.back)
         return None
+
+    def _wait(self, judged: Judged, faces: tuple[Face, ...] | None = None, back: Sequence[Back] = ()) -> None:
+        """Lets a frame wait, with its faces; without any it is concealed for what `judged` says."""
+        self._line.push(Waiting(judged, judged.frame.id, judged.frame.pts, faces), back)
 
     def take(self, *, all_of_them: bool = False) -> Judged | None:
         """The next frame that has waited long enough for those behind it (or the next at all), as it is known now."""
@@ -108,7 +106,8 @@ class Follower:
             return judged
         return replace(judged, outcome=Detections(waiting.frame, waiting.faces))
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    async def _run(self, work: Callable[[], T]) -> T | DetectionError:
+        """What the tracker says; or why this frame is concealed, and then the tracker has begun anew."""
         try:
             async with asyncio.timeout(STUCK_AFTER):
                 return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -116,7 +115,9 @@ class Follower:
             # A thread that hangs is left to the process's end.
             self._thread.shutdown(wait=False, cancel_futures=True)
             self._thread = self._new_thread()
-            raise TrackerStuckError(f"it did not come back within {STUCK_AFTER:g} s") from None
+            return self._failed(TrackerStuckError(f"it did not come back within {STUCK_AFTER:g} s"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, this frame is concealed
+            return self._failed(error)
 
     def _new_thread(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(1, thread_name_prefix=f"track:{self._camera}")

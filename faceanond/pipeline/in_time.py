@@ -22,8 +22,6 @@ OVERLOAD = "overload"
 LATE = (OVERLOAD, "timeout")
 """The reasons of pictures that are concealed because there was no verdict in time: by their age, or by
 `detector.timeout` where that is shorter."""
-
-
 FRESH = 0.15
 """Of the limit: a younger picture has waited for no longer than for the next one."""
 NEWEST = 0.25

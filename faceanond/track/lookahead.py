@@ -77,14 +77,11 @@ class DelayLine(Generic[T]):
                 continue
             if waiting.frame.generation != newest.frame.generation:
                 continue
-            box = _between(back, waiting.pts, newest.pts)
-            others = tuple(face for face in waiting.faces if face.track != back.track)
-            own = [face for face in waiting.faces if face.track == back.track]
-            if own and not own[0].coasted:
+            if any(face.track == back.track and not face.coasted for face in waiting.faces):
                 continue
-            face = Face(box, 0.0, track=back.track, coasted=True)
+            box = _between(back, waiting.pts, newest.pts)
             # What coasting has covered stays covered: a second opinion hides more, never less.
-            waiting.faces = (*others, *own, face)
+            waiting.faces = (*waiting.faces, Face(box, 0.0, track=back.track, coasted=True))
 
 
 def _between(back: Back, then: float, now: float) -> Box:

@@ -1,6 +1,6 @@
 """What happened to the whole picture between two frames: a cut to another scene, or a movement of the camera.
 
-Both are read off thumbnails of the luma, at about 0.2 ms a frame. A wrong answer is harmless: after a supposed cut
+Both are read off thumbnails of the luma, at about 0.4 ms a frame. A wrong answer is harmless: after a supposed cut
 tracks end sooner unless their faces are found again, and a supposed movement only shifts where they are looked for.
 """
 

@@ -54,7 +54,6 @@ class Track:
     width: float
     height: float
     now: float
-    born: float
     found: float
     seen: float
     score: float
@@ -79,7 +78,6 @@ class Track:
             box.width,
             box.height,
             now=now,
-            born=now,
             found=now,
             seen=now,
             score=face.score,

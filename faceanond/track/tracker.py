@@ -5,7 +5,8 @@ found. What it is sure of counts everywhere; what it is not sure of counts where
 in ByteTrack, Zhang et al. 2022). A face that is lost stays covered for `hold`, in a region that grows.
 
 What bounds a track: it ends `hold` after the last sign of its face; `HINTS_LAST` times `hold` after the detector was
-last sure, whatever weaker signs there are; when its face has left the picture; when another track has its face. No
+last sure, whatever weaker signs there are; `GUIDED_LASTS` times `hold` after the last sign of it in the search of the
+whole picture; soon after a cut; when its face has left the picture; when another track has its face. No
 identity is computed: a number says only that boxes of neighbouring frames belong together.
 """
 
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from faceanond.frames import Box, Detections, Expected, Face, RawFrame
 from faceanond.track.assign import pairs, same
-from faceanond.track.motion import Motion, MotionMeter
+from faceanond.track.motion import MotionMeter
 from faceanond.track.track import NO_BELIEF, Track
 
 HINT = 0.3
@@ -42,7 +43,7 @@ TOGETHER = 1.0
 AFTER_CUT = 0.15
 """Seconds that a track whose face is not found lives on after a supposed cut: it may have been a flash."""
 NEWBORN = 3
-"""Finds until a track is established; before, its face is held for a shorter time."""
+"""Finds up to which the frames before are covered anew with each: its velocity is only being learnt."""
 _JUST_BEFORE = 1e-3
 """Seconds: the first frame after a cut belongs to what follows it."""
 _LONGEST_STEP = 1.0
@@ -79,7 +80,6 @@ class Tracker:
         self._tracks: list[Track] = []
         self._numbers = 0
         self._meter = MotionMeter()
-        self._motion = Motion()
         self._now: float | None = None
         self._step = 0.0
         self._cut = float("-inf")
@@ -89,7 +89,7 @@ class Tracker:
     def expect(self, frame: RawFrame) -> tuple[Expected, ...]:
         """Goes on to a frame: where its faces should be. A new connection, another size or a long gap ends all tracks.
 
-        Blocks for about 0.3 ms. The same frame must then be given to `update`, or no frame at all.
+        Blocks for about half a millisecond. The same frame must then be given to `update`, or no frame at all.
         """
         now = frame.pts
         step = 0.0 if self._now is None else now - self._now
@@ -100,7 +100,6 @@ class Tracker:
             step = 0.0
         self._generation, self._size, self._now, self._step = frame.id.generation, frame.size, now, step
         motion = self._meter.measure(frame)
-        self._motion = motion
         if motion.cut:
             self._cut = now - _JUST_BEFORE
         for track in self._tracks:
@@ -117,7 +116,7 @@ class Tracker:
         before = {track.number: (track.seen, track.last) for track in self._tracks}
         known = {track.number for track in self._tracks if track.shown}
         own, left = self._assign(detections.faces)
-        self._begin(left, own)
+        self._begin(left, own, now)
         for track in self._tracks:
             face = own.get(track.number)
             track.weigh(face, self._step, self._hold)
@@ -178,7 +177,7 @@ class Tracker:
                     give(track, near)
         return own, left
 
-    def _begin(self, left: list[Face], own: dict[int, Face]) -> None:
+    def _begin(self, left: list[Face], own: dict[int, Face], now: float) -> None:
         """New tracks for the faces that belong to none; takes them out of `left`."""
         shown = {track.number for track in self._tracks if track.shown}
         covered = [face for number, face in own.items() if number in shown or face.sure]
@@ -186,7 +185,7 @@ class Tracker:
             if any(same(face.box, one.box) for one in covered):
                 continue
             self._numbers += 1
-            track = Track.begun(self._numbers, face, self._now or 0.0)
+            track = Track.begun(self._numbers, face, now)
             self._tracks.append(track)
             own[track.number] = face
             covered.append(face)

@@ -19,6 +19,7 @@ from faceanond.pipeline.file import FilePipeline, Tally
 from tests.conftest import FakeClock, settle
 from tests.pictures import raw_frame
 from tests.pipeline.test_camera import FACE, FakeDetector, camera, nothing, one_face
+from tests.scenes.stage import Reel
 
 STEP = 1 / 25
 LOOK_AHEAD = 0.2
@@ -206,25 +207,6 @@ async def test_a_pipeline_that_runs_again_has_forgotten_what_waited(clock: FakeC
 
 
 # Files: their job has the loop to itself, so it may block it
-
-
-class Reel:
-    """Frames as a source."""
-
-    def __init__(self, frames: list[RawFrame]) -> None:
-        self._frames = iter(frames)
-
-    def open(self) -> StreamInfo:
-        raise NotImplementedError
-
-    def read(self) -> RawFrame | None:
-        return next(self._frames, None)
-
-    def interrupt(self) -> None:
-        return
-
-    def close(self) -> None:
-        return
 
 
 class Sheet:
