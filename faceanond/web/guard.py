@@ -120,7 +120,11 @@ class Guard:
 
 def _same_origin(origin: str, request: web.Request) -> bool:
     """By host and port alone: behind a proxy that ends TLS we do not know the page's scheme."""
-    return urlsplit(origin).netloc.lower() == request.headers.get(hdrs.HOST, "").lower()
+    try:
+        authority = urlsplit(origin).netloc
+    except ValueError:  # brackets without an address, which no browser sends
+        return False
+    return authority.lower() == request.headers.get(hdrs.HOST, "").lower()
 
 
 @web.middleware

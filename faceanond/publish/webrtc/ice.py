@@ -199,7 +199,8 @@ class EdgeConnection(aioice.Connection):
         return [candidate]
 
     def data_received(self, data: bytes, component: int) -> None:
-        if self._queue.qsize() < MOST_WAITING:
+        # aiortc looks at the first byte; an empty datagram from anybody would end the session.
+        if data and self._queue.qsize() < MOST_WAITING:
             super().data_received(data, component)
 
 

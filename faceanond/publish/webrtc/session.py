@@ -18,6 +18,7 @@ from faceanond.clock import Clock
 from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc import ice
 from faceanond.publish.webrtc.errors import MalformedOfferError, OfferError
+from faceanond.publish.webrtc.pump import drop_what_is_malformed
 from faceanond.publish.webrtc.sdp import Offer, write_answer
 from faceanond.publish.webrtc.track import PassthroughTrack
 
@@ -95,6 +96,7 @@ class Session:
             transceiver = connection.addTransceiver(track, direction="sendonly")
             transceiver.setCodecPreferences(_codecs())
             agent = ice.adopt(transceiver.receiver.transport.transport, self._network, self._local)
+            drop_what_is_malformed(transceiver.receiver.transport)
             self._listen(connection, track, transceiver.sender)
             await self._negotiate(connection)
             async with asyncio.TaskGroup() as group:
