@@ -87,6 +87,7 @@ async def running(folder: Path) -> AsyncIterator[Running]:
             "http": {"listen": f"127.0.0.1:{http}"},
             "rtsp": {"listen": f"127.0.0.1:{rtsp}"},
             "detector": {"min_size": 100},
+            "track": {"enabled": False},
             "cameras": {CAMERA: {"source": f"file:{clip}"}},
         }
     )

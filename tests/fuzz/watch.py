@@ -23,6 +23,8 @@ import structlog
 
 STANDSTILL = 5.0
 """Seconds without a turn of the event loop; a busy machine needs a tenth of that."""
+SLOW = frozenset({"health probe failed", "tracking failed"})
+"""Errors that tell of a machine which is too slow for its cameras: not of an input, and likely beside other work."""
 RECENT = 24
 """Inputs kept: what goes wrong behind a queue or a timer shows only some inputs later."""
 
@@ -65,6 +67,7 @@ class Watch:
         handler = _Handler(self)
         root = logging.getLogger()
         root.addHandler(handler)
+        before = structlog.get_config()
         structlog.configure(processors=[self._event], cache_logger_on_first_use=False)
         shown = warnings.showwarning
         warnings.showwarning = self._warned  # type: ignore[assignment]
@@ -78,6 +81,7 @@ class Watch:
             self._done.set()
             watcher.join()
             root.removeHandler(handler)
+            structlog.configure(**before)
             warnings.showwarning = shown
 
     async def pulse(self) -> None:
@@ -95,7 +99,7 @@ class Watch:
 
     def _event(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
         """structlog's processor: an error is a defect, and nothing is printed."""
-        if method in ("error", "exception", "critical") or event.get("exc_info"):
+        if (method in ("error", "exception", "critical") or event.get("exc_info")) and event.get("event") not in SLOW:
             error = event.get("exc_info")
             error = sys.exc_info()[1] if error is True else error
             detail = "".join(traceback.format_exception(error)) if isinstance(error, BaseException) else ""
