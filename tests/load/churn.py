@@ -1,6 +1,7 @@
 """Part d: four hundred viewers come and go, in every way there is, and nothing of them stays.
 
-A hundred and sixty go first, so that what is made once (caches, pools, the allocator's arenas) is there before the counting begins.
+A hundred and sixty go first, so that what is made once (caches, pools, the allocator's arenas) is there before the
+counting begins.
 """
 
 from __future__ import annotations
