@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path as FilePath
 
+from faceanond import tls
 from faceanond.config.lines import Path, dotted, scan
 from faceanond.config.load import read_text
 from faceanond.config.model import Config
@@ -38,6 +39,9 @@ def _missing(config: Config) -> Iterator[tuple[Path, str]]:
             reason = _unusable(FilePath(camera.source.location), device=camera.source.scheme == "v4l2")
             if reason:
                 yield where, reason
+    if config.rtsp.enabled and config.rtsp.tls_listen is not None:
+        for key, reason in tls.problems(FilePath(config.rtsp.certificate), FilePath(config.rtsp.key)):
+            yield ("rtsp", key), reason
 
 
 def _unusable(path: FilePath, *, device: bool) -> str | None:
@@ -66,6 +70,11 @@ def _risks(config: Config) -> Iterator[tuple[Path, str]]:
         yield ("http", "listen"), _exposed(config.http.listen, "the pages, the streams and the metrics")
     if not config.viewers and config.rtsp.enabled and _open(config.rtsp.listen[0]):
         yield ("rtsp", "listen"), _exposed(config.rtsp.listen, "the streams")
+    if config.rtsp.enabled and config.rtsp.tls_listen is not None:
+        if not config.viewers and _open(config.rtsp.tls_listen[0]):
+            yield ("rtsp", "tls_listen"), _exposed(config.rtsp.tls_listen, "the streams")
+        for key, reason in tls.warnings(FilePath(config.rtsp.certificate), FilePath(config.rtsp.key)):
+            yield ("rtsp", key), reason
     for name, camera in config.cameras.items():
         here: Path = ("cameras", name)
         if camera.username is not None and camera.password is None:

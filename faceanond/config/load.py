@@ -178,6 +178,8 @@ class _Loader:
             self._check(rules.device(detector))
         if isinstance(http, Http) and isinstance(rtsp, Rtsp):
             self._check(rules.listeners(http, rtsp))
+        if isinstance(rtsp, Rtsp):
+            self._check(rules.certificate(rtsp))
         track, overload = fleet["track"], fleet["overload"]
         if isinstance(track, Track) and isinstance(overload, Overload) and not cameras:
             self._check(rules.in_time((), track, overload))

@@ -19,6 +19,7 @@ from faceanond.config.types import (
     ExternalAddress,
     IceUrl,
     Interval,
+    OptionalAddress,
     Origin,
     PortRange,
     SourceUrl,
@@ -235,8 +236,19 @@ class Rtsp(Table):
         default=("127.0.0.1", 8554),
         description="address and port; ':8554' listens on every interface; without [viewers] it asks for no password",
     )
+    tls_listen: OptionalAddress = Field(
+        default=None,
+        description="address and port of RTSPS, the same inside TLS, such as ':8322'; not served when empty",
+    )
+    certificate: str = Field(
+        default="", description="the file of the certificate for tls_listen, with its chain, in PEM form"
+    )
+    key: str = Field(default="", description="the file of the certificate's private key, without a passphrase")
     max_sessions: int = Field(
         default=100, ge=1, le=10_000, description="players at the same time, all cameras together"
+    )
+    max_per_address: int = Field(
+        default=50, ge=1, le=10_000, description="connections from one address; a recorder or a proxy may need more"
     )
 
 

@@ -42,9 +42,28 @@ def device(detector: Detector) -> Iterator[Finding]:
 
 def listeners(http: Http, rtsp: Rtsp) -> Iterator[Finding]:
     """Two listeners cannot share a port of one interface."""
-    if rtsp.enabled and http.listen[1] == rtsp.listen[1] != 0 and _overlap(http.listen[0], rtsp.listen[0]):
-        message = f"port {rtsp.listen[1]} is taken by [http] listen already; give [rtsp] another one, such as 8554"
-        yield ("rtsp", "listen"), message
+    places = [("http", "listen", http.listen)]
+    if rtsp.enabled:
+        places.append(("rtsp", "listen", rtsp.listen))
+        if rtsp.tls_listen is not None:
+            places.append(("rtsp", "tls_listen", rtsp.tls_listen))
+    for number, (table, key, (host, port)) in enumerate(places):
+        for other, name, (taken, where) in places[:number]:
+            if where == port != 0 and _overlap(taken, host):
+                advice = f"give [{table}] {key} another one, such as {_USUAL[key]}"
+                yield (table, key), f"port {port} is taken by [{other}] {name} already; {advice}"
+
+
+_USUAL = {"listen": 8554, "tls_listen": 8322}
+
+
+def certificate(rtsp: Rtsp) -> Iterator[Finding]:
+    """RTSPS needs a certificate and its key, and those need RTSPS."""
+    for key, what in (("certificate", "a certificate"), ("key", "the certificate's private key")):
+        if rtsp.tls_listen is not None and not getattr(rtsp, key):
+            yield ("rtsp", key), f'tls_listen needs {what}; add {key} = "/path/to/file.pem"'
+        elif rtsp.tls_listen is None and getattr(rtsp, key):
+            yield ("rtsp", key), f'nothing uses it without tls_listen; add tls_listen = ":8322", or remove {key}'
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -66,6 +66,11 @@ def address(value: object) -> tuple[str, int]:
     return host, port
 
 
+def optional_address(value: object) -> tuple[str, int] | None:
+    """The same, or nothing from ""."""
+    return None if value is None or value == "" else address(value)
+
+
 def port_range(value: object) -> tuple[int, int]:
     """(first, last) from "40000-40100", or (0, 0) from "0": any port."""
     if isinstance(value, tuple):  # a default
@@ -246,6 +251,7 @@ Duration = Annotated[float, _textual(duration)]
 Interval = Annotated[float, _textual(duration), AfterValidator(off_or_seconds)]
 Bitrate = Annotated[int, BeforeValidator(bitrate)]
 Address = Annotated[tuple[str, int], BeforeValidator(address)]
+OptionalAddress = Annotated[tuple[str, int] | None, BeforeValidator(optional_address)]
 PortRange = Annotated[tuple[int, int], BeforeValidator(port_range)]
 Thresholds = Annotated[tuple[float, float, float], BeforeValidator(thresholds)]
 SourceUrl = Annotated[Source, BeforeValidator(source)]
