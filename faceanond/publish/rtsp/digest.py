@@ -138,4 +138,14 @@ def _digest(text: str) -> Digest:
     count, cnonce = given.get("nc", ""), given.get("cnonce", "")
     if qop and not (re.fullmatch(r"[0-9A-Fa-f]{8}", count) and cnonce):
         raise RtspError(400, "credentials that lack something")
-    return Digest(*(given[name] for name in wanted[:4]), given["response"].lower(), algorithm, qop, count, cnonce)
+    return Digest(
+        username=given["username"],
+        realm=given["realm"],
+        nonce=given["nonce"],
+        uri=given["uri"],
+        response=given["response"].lower(),
+        algorithm=algorithm,
+        qop=qop,
+        count=count,
+        cnonce=cnonce,
+    )

@@ -156,8 +156,10 @@ class Session:
         while True:
             if packet is None:
                 packet = await reader.get()
-            self.delivery.send(self.packetiser.pack(packet))
+            # The report first: a player that learns the wall-clock time only after the first pictures may begin anew
+            # then and wait for the next keyframe (VLC does).
             self._report(packet)
+            self.delivery.send(self.packetiser.pack(packet))
             packet = None
             await self.delivery.ready()
 

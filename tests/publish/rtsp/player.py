@@ -58,6 +58,13 @@ class Player:
         assert await self.reader.readexactly(1) == b"$"
         return await self._data()
 
+    async def rtp(self) -> bytes:
+        """The next RTP packet; reports in between are thrown away."""
+        while True:
+            channel, data = await self.packet()
+            if channel == 0:
+                return data
+
     async def _data(self) -> tuple[int, bytes]:
         head = await self.reader.readexactly(3)
         return head[0], await self.reader.readexactly(int.from_bytes(head[1:], "big"))
