@@ -10,7 +10,6 @@ from aiortc import RTCSessionDescription
 
 from faceanond.clock import SystemClock
 from faceanond.config.model import IceServer, WebRtc
-from faceanond.errors import UsageError
 from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc.errors import (
     MalformedOfferError,
@@ -159,11 +158,12 @@ async def test_too_many_viewers_are_told_when_to_come_back() -> None:
 
 
 async def test_when_the_ports_run_out_the_viewer_is_told() -> None:
-    async with live("lobby", settings=WebRtc(udp_ports=(45999, 45999))) as (service, _):
-        await service.offer("lobby", offer(), local="127.0.0.1")
+    async with live("lobby", settings=WebRtc(udp_ports=(45998, 45999))) as (service, _):
+        for _ in range(2):
+            await service.offer("lobby", offer(), local="127.0.0.1")
         with pytest.raises(TooManyViewersError, match="udp_ports"):
             await service.offer("lobby", offer(), local="127.0.0.1")
-        await until(lambda: service.sessions == 1)
+        await until(lambda: service.sessions == 2)
 
 
 async def test_a_camera_without_a_stream_has_no_place(clock: FakeClock) -> None:
@@ -184,11 +184,6 @@ async def test_no_stun_server_is_asked_unless_configured(clock: FakeClock) -> No
     settings = WebRtc(ice_servers=(IceServer(urls=("stun:192.0.2.9",)),))
     (server,) = WhepService(lambda _: None, settings, clock=clock)._configuration.iceServers or []
     assert server.urls == ["stun:192.0.2.9"]
-
-
-async def test_a_wrong_external_address_is_found_at_once(clock: FakeClock) -> None:
-    with pytest.raises(UsageError):
-        WhepService(lambda _: None, WebRtc(external_addresses=("nowhere",)), clock=clock)
 
 
 async def test_an_offer_that_aiortc_chokes_on_is_malformed_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
