@@ -15,7 +15,7 @@ import asyncio
 import errno
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import aioice
 import structlog
@@ -98,8 +98,8 @@ class Gate(asyncio.DatagramProtocol):
         return len(self._peers)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        # asyncio's own datagram transport is no DatagramTransport by inheritance.
+        self._transport = cast(asyncio.DatagramTransport, transport)
         self.name = transport.get_extra_info("sockname")[:2]
 
     def connection_lost(self, exc: Exception | None) -> None:

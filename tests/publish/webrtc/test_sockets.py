@@ -59,5 +59,3 @@ def test_a_port_that_is_taken_on_one_address_is_passed_over_on_all() -> None:
 def test_an_address_that_is_not_ours_is_left_out() -> None:
     with closing(bind(["198.51.100.77", "127.0.0.1"], (0, 0))) as sockets:
         assert [opened.getsockname()[0] for opened in sockets] == ["127.0.0.1"]
-
-
