@@ -47,7 +47,7 @@ def host_addresses(local: str | None, interfaces: Sequence[str] = ()) -> list[st
             # A link-local address means nothing without its interface, which no candidate can name.
             if not (hidden or address.is_link_local):
                 found.append(str(address))
-    here = _unwrapped(local)
+    here = unwrapped(local)
     if here is not None and (not interfaces or here in found):
         found.insert(0, here)
     return list(dict.fromkeys(found)) or ([] if interfaces else ["127.0.0.1"])
@@ -58,10 +58,11 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _unwrapped(local: str | None) -> str | None:
-    if local is None:
+def unwrapped(text: str | None) -> str | None:
+    """An address of a connection as it may stand in a candidate; None for one that may not."""
+    if text is None:
         return None
-    address = ipaddress.ip_address(local)
+    address = ipaddress.ip_address(text.partition("%")[0])
     # A listener on [::] sees IPv4 viewers as ::ffff:a.b.c.d.
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return None if address.is_link_local else str(mapped or address)

@@ -23,7 +23,7 @@ from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import StunProtocol, server_reflexive_candidate
 from aiortc import RTCIceTransport
 
-from faceanond.publish.webrtc.addresses import ExternalAddresses, host_addresses
+from faceanond.publish.webrtc.addresses import ExternalAddresses, host_addresses, unwrapped
 from faceanond.publish.webrtc.errors import NoAddressError, NoFreePortError
 from faceanond.publish.webrtc.protocol import EdgeProtocol, Peer, vouches
 from faceanond.publish.webrtc.shared_port import SharedPort
@@ -80,7 +80,7 @@ class EdgeConnection(aioice.Connection):
         )
         self._network = network
         self._local = local
-        self._remote = remote
+        self._remote = unwrapped(remote)
         self._idle = asyncio.Event()
         self._idle.set()
 
