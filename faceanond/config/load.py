@@ -185,6 +185,8 @@ class _Loader:
             self._check(rules.in_time((), track, overload))
         if isinstance(webrtc, WebRtc):
             self._check(rules.viewers(webrtc))
+            if isinstance(http, Http) and isinstance(rtsp, Rtsp):
+                self._check(rules.media_port(http, rtsp, webrtc))
         for name, camera in cameras.items():
             self._check(rules.login(name, camera))
             if isinstance(overload, Overload):

@@ -18,6 +18,7 @@ from faceanond.config.types import (
     Duration,
     ExternalAddress,
     IceUrl,
+    InterfaceName,
     Interval,
     OptionalAddress,
     Origin,
@@ -267,10 +268,24 @@ class WebRtc(Table):
         default=(), description="STUN and TURN servers; none are asked when empty"
     )
     external_addresses: Annotated[tuple[ExternalAddress, ...], Strict(False)] = Field(
-        default=(), description="addresses under which viewers reach this machine from outside, when behind NAT"
+        default=(),
+        description="addresses or host names under which viewers reach this machine from outside, when behind NAT",
+    )
+    interfaces: Annotated[tuple[InterfaceName, ...], Strict(False)] = Field(
+        default=(),
+        description="network interfaces whose addresses viewers are offered, such as 'eth*'; all but loopback and "
+        "the bridges of containers when empty",
     )
     udp_ports: PortRange = Field(
-        default=(0, 0), description="the UDP ports for media, to be opened in a firewall; '0' takes any free port"
+        default=(0, 0),
+        description="the UDP ports for media, to be opened in a firewall: '40000' serves all viewers, '40000-40100' "
+        "one each, '0' takes any free ones",
+    )
+    tcp_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="the TCP port for media, for viewers whose network lets no UDP through; 0 is none",
     )
     max_viewers: int = Field(
         default=100, ge=1, le=10_000, description="browsers at the same time, all cameras together"

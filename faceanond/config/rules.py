@@ -66,6 +66,14 @@ def certificate(rtsp: Rtsp) -> Iterator[Finding]:
             yield ("rtsp", key), f'nothing uses it without tls_listen; add tls_listen = ":8322", or remove {key}'
 
 
+def media_port(http: Http, rtsp: Rtsp, webrtc: WebRtc) -> Iterator[Finding]:
+    """The port for media over TCP is opened on every offered address, so it cannot be that of another listener."""
+    others = [("http", http.listen[1])] + ([("rtsp", rtsp.listen[1])] if rtsp.enabled else [])
+    for table, port in others:
+        if webrtc.tcp_port == port != 0:
+            yield ("webrtc", "tcp_port"), f"port {port} is taken by [{table}] listen already; choose another one"
+
+
 def _overlap(one: str, other: str) -> bool:
     """Whether a listener on one address stands in the way of the other."""
     first, second = _interface(one), _interface(other)
@@ -91,13 +99,14 @@ def _interface(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | str
 
 
 def viewers(webrtc: WebRtc) -> Iterator[Finding]:
-    """Each browser needs a UDP port of its own; a TURN server wants both halves of a login."""
+    """Each browser takes a port of a range of its own; a TURN server wants both halves of a login."""
     first, last = webrtc.udp_ports
     ports = last - first + 1
-    if first and ports < webrtc.max_viewers:
+    if 1 < ports < webrtc.max_viewers:
         message = (
-            f"{ports} port{'s are' if ports > 1 else ' is'} too few for max_viewers = {webrtc.max_viewers}: each "
-            f'viewer takes at least one; widen the range ("{_range(first, webrtc.max_viewers)}") or lower max_viewers'
+            f"{ports} ports are too few for max_viewers = {webrtc.max_viewers}: each viewer takes one; widen the range "
+            f'("{_range(first, webrtc.max_viewers)}"), lower max_viewers, or write a single port, which serves all '
+            f'("{first}")'
         )
         yield ("webrtc", "udp_ports"), message
     for index, server in enumerate(webrtc.ice_servers):

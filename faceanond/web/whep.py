@@ -62,7 +62,7 @@ class WhepRoutes:
             raise _later(HTTPStatus.TOO_MANY_REQUESTS, "too many offers from this address", wait)
         sdp = await _text(request)
         try:
-            answer = await self._service.offer(name, sdp, local=_local_address(request))
+            answer = await self._service.offer(name, sdp, local=_local_address(request), remote=request.remote)
         except OfferError as error:
             raise _refusal(error) from None
         return web.Response(

@@ -27,7 +27,7 @@ class Answering:
         self.offers: list[tuple[str, str, str | None]] = []
         self.sessions = {"s3cret": "lobby"}
 
-    async def offer(self, camera: str, sdp: str, *, local: str | None = None) -> Answer:
+    async def offer(self, camera: str, sdp: str, *, local: str | None = None, remote: str | None = None) -> Answer:
         self.offers.append((camera, sdp, local))
         if self.error is not None:
             raise self.error

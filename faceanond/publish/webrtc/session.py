@@ -53,6 +53,7 @@ class Session:
         configuration: RTCConfiguration,
         network: ice.Network,
         local: str | None,
+        remote: str | None = None,
         clock: Clock,
     ) -> None:
         self.id = secrets.token_urlsafe(24)
@@ -62,6 +63,7 @@ class Session:
         self._configuration = configuration
         self._network = network
         self._local = local
+        self._remote = remote
         self._clock = clock
         self._answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._over = asyncio.Event()
@@ -94,7 +96,7 @@ class Session:
             track = PassthroughTrack(self._stream)
             transceiver = connection.addTransceiver(track, direction="sendonly")
             transceiver.setCodecPreferences(_codecs())
-            agent = ice.adopt(transceiver.receiver.transport.transport, self._network, self._local)
+            agent = ice.adopt(transceiver.receiver.transport.transport, self._network, self._local, self._remote)
             self._listen(connection, track, transceiver.sender)
             await self._negotiate(connection)
             async with asyncio.TaskGroup() as group:
