@@ -15,6 +15,7 @@ LAYERS = [
     {"errors", "clock", "frames", "mailbox", "backoff", "redact", "stats", "ratelimit", "annexb", "assets"},
     {"status"},
     {"config"},
+    {"access"},
     {"detect"},
     {"capture", "inference", "track", "anonymise", "publish"},
     {"pipeline", "observe", "web", "evaluate"},

@@ -62,9 +62,9 @@ def _risks(config: Config) -> Iterator[tuple[Path, str]]:
         yield ("cameras",), 'there are no cameras; add [cameras.NAME] with source = "..."'
     elif not any(camera.enabled for camera in config.cameras.values()):
         yield ("cameras",), "every camera is disabled"
-    if _open(config.http.listen[0]):
+    if not config.viewers and _open(config.http.listen[0]):
         yield ("http", "listen"), _exposed(config.http.listen, "the pages, the streams and the metrics")
-    if config.rtsp.enabled and _open(config.rtsp.listen[0]):
+    if not config.viewers and config.rtsp.enabled and _open(config.rtsp.listen[0]):
         yield ("rtsp", "listen"), _exposed(config.rtsp.listen, "the streams")
     for name, camera in config.cameras.items():
         here: Path = ("cameras", name)
@@ -85,7 +85,7 @@ def _open(host: str) -> bool:
 
 def _exposed(listen: tuple[str, int], what: str) -> str:
     where = f"{listen[0]}:{listen[1]}" if listen[0] else f"port {listen[1]} of every interface"
-    return f"there is no password: whoever reaches {where} sees {what}; put a firewall or a proxy in front"
+    return f"there is no password: whoever reaches {where} sees {what}; add [viewers.NAME] with a password"
 
 
 def _placed(found: Iterator[tuple[Path, str]], path: FilePath, overrides: Sequence[str]) -> list[Problem]:

@@ -106,6 +106,7 @@ _TYPES: Mapping[object, str] = {
     types.SourceUrl: f"a URL: {', '.join(f'{scheme}:' for scheme in types.SCHEMES)}, or the number of a V4L2 device",
     types.Origin: '"SCHEME://HOST[:PORT]"',
     types.ExternalAddress: "an IP address or a host name",
+    types.CameraPattern: 'the name of a camera, with "*" for any letters',
     types.IceUrl: '"stun:HOST:PORT" or "turn:HOST:PORT"',
 }
 _KINDS = {get_args(annotated)[1]: annotated for annotated in _TYPES}

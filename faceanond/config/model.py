@@ -14,6 +14,7 @@ from faceanond.config.detectors import DetectorNames, ModelHashes, ModelPaths
 from faceanond.config.types import (
     Address,
     Bitrate,
+    CameraPattern,
     Duration,
     ExternalAddress,
     IceUrl,
@@ -27,6 +28,12 @@ from faceanond.config.types import (
 
 CAMERA_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 """Safe in a URL, a metric label, a thread name and a file name."""
+
+VIEWER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$"
+"""Without ":", which ends the name in HTTP's Basic scheme, and without what would have to be quoted in a header."""
+SHORTEST_PASSWORD = 8
+SHORTEST_TOKEN = 16
+"""Characters: a token is never typed, so nothing speaks for a short one."""
 
 # TOML has arrays, Python's strict mode wants tuples where tuples are declared: these levels take both.
 Point = Annotated[tuple[float, float], Strict(False)]
@@ -213,7 +220,7 @@ class Http(Table):
 
     listen: Address = Field(
         default=("127.0.0.1", 8080),
-        description="address and port; ':8080' listens on every interface, without a password",
+        description="address and port; ':8080' listens on every interface; without [viewers] it asks for no password",
     )
     allowed_origins: Annotated[tuple[Origin, ...], Strict(False)] = Field(
         default=(), description="web pages of other origins that may play the streams"
@@ -226,7 +233,7 @@ class Rtsp(Table):
     enabled: bool = Field(default=True, description="whether the server runs")
     listen: Address = Field(
         default=("127.0.0.1", 8554),
-        description="address and port; ':8554' listens on every interface, without a password",
+        description="address and port; ':8554' listens on every interface; without [viewers] it asks for no password",
     )
     max_sessions: int = Field(
         default=100, ge=1, le=10_000, description="players at the same time, all cameras together"
@@ -255,6 +262,26 @@ class WebRtc(Table):
     )
     max_viewers: int = Field(
         default=100, ge=1, le=10_000, description="browsers at the same time, all cameras together"
+    )
+
+
+class Viewer(Table):
+    """[viewers.NAME]: one person, player or script that may watch. As soon as there is one, nobody else may."""
+
+    password: SecretStr | None = Field(
+        default=None,
+        min_length=SHORTEST_PASSWORD,
+        description="for browsers and RTSP players, together with the viewer's name; at least 8 characters",
+    )
+    token: SecretStr | None = Field(
+        default=None,
+        min_length=SHORTEST_TOKEN,
+        description='for WHEP players and scripts: "Authorization: Bearer TOKEN"; at least 16 characters',
+    )
+    cameras: Annotated[tuple[CameraPattern, ...], Strict(False)] = Field(
+        default=("*",),
+        min_length=1,
+        description='the cameras that this viewer may see, by name; "*" stands for any letters, as in "yard-*"',
     )
 
 
@@ -304,6 +331,7 @@ class Config(Table):
     rtsp: Rtsp = Rtsp()
     webrtc: WebRtc = WebRtc()
     log: Log = Log()
+    viewers: dict[Annotated[str, Field(pattern=VIEWER_NAME)], Viewer] = {}
     cameras: dict[Annotated[str, Field(pattern=CAMERA_NAME)], Camera] = {}
     _resolved: frozenset[str] = PrivateAttr(default=frozenset())
     """What `${...}` references were replaced with; see `secrets.secret_values`."""

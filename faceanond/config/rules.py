@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 
 from faceanond.config.detectors import FILE_DETECTORS
-from faceanond.config.lines import Path
-from faceanond.config.model import Camera, Detector, Http, Overload, Rtsp, Track, WebRtc
+from faceanond.config.lines import Path, ascii_quoted
+from faceanond.config.model import Camera, Detector, Http, Overload, Rtsp, Track, Viewer, WebRtc
 
 Finding = tuple[Path, str]
 
@@ -119,3 +120,26 @@ def login(name: str, camera: Camera) -> Iterator[Finding]:
         for key in ("username", "password"):
             if getattr(camera, key) is not None:
                 yield (*here, key), f"a {camera.source.scheme}: source asks for no login; remove {key}"
+
+
+def viewer(name: str, viewer: Viewer, cameras: object) -> Iterator[Finding]:
+    """A viewer must be able to prove who it is, and its cameras should be there: a name that matches none is a slip,
+    and would show later as a picture that is missing."""
+    here: Path = ("viewers", name)
+    if viewer.password is None and viewer.token is None:
+        yield here, "neither a password nor a token, so nobody could log in; add one of them, or remove the table"
+    known = list(cameras) if isinstance(cameras, Mapping) else []
+    for index, pattern in enumerate(viewer.cameras):
+        if pattern != "*" and known and not any(fnmatchcase(camera, pattern) for camera in known):
+            yield (*here, "cameras", index), f'no camera is called {ascii_quoted(pattern[:63])}; write its name, or "*"'
+
+
+def tokens(viewers: Mapping[str, Viewer]) -> Iterator[Finding]:
+    """A token alone tells who comes, so no two viewers may have the same one."""
+    owner: dict[str, str] = {}
+    for name, viewer in viewers.items():
+        if viewer.token is None:
+            continue
+        first = owner.setdefault(viewer.token.get_secret_value(), name)
+        if first != name:
+            yield ("viewers", name, "token"), f"the same token as that of {first}; give each viewer its own"

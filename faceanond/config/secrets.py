@@ -132,6 +132,8 @@ def secret_values(config: Config) -> frozenset[str]:
     secrets = set(config._resolved)
     for camera in config.cameras.values():
         secrets |= _reveal(camera.password)
+    for viewer in config.viewers.values():
+        secrets |= _reveal(viewer.password) | _reveal(viewer.token)
     for server in config.webrtc.ice_servers:
         secrets |= _reveal(server.credential)
     secrets.discard("")

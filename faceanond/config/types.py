@@ -213,6 +213,15 @@ FROM_FILE = "from a file"
 T = TypeVar("T")
 
 
+def camera_pattern(value: object) -> str:
+    """The name of a camera, with "*" for any letters."""
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9_*-]{1,63}", value):
+        raise ValueError(
+            'expected the name of a camera, such as "lobby", or with "*" for any letters, such as "yard-*"'
+        )
+    return value
+
+
 def _textual(parse: Callable[[object], T]) -> BeforeValidator:
     """Lets Python callers give the parsed value, and makes files give the text that says its unit."""
 
@@ -243,3 +252,4 @@ SourceUrl = Annotated[Source, BeforeValidator(source)]
 Origin = Annotated[str, BeforeValidator(origin)]
 ExternalAddress = Annotated[str, BeforeValidator(external_address)]
 IceUrl = Annotated[str, BeforeValidator(ice_url)]
+CameraPattern = Annotated[str, BeforeValidator(camera_pattern)]

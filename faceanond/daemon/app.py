@@ -27,7 +27,7 @@ from faceanond.daemon.signals import stop_on_signals
 from faceanond.daemon.supervisor import Supervisor
 from faceanond.daemon.version import ffmpeg_version, versions
 from faceanond.detect.protocol import Detector
-from faceanond.errors import ExitCode
+from faceanond.errors import ExitCode, UsageError
 from faceanond.inference.batcher import Batcher
 from faceanond.observe.health import Health
 from faceanond.observe.logging import log_loop_errors
@@ -55,6 +55,11 @@ class App:
     """One run of the daemon. `announce` prints where to look, for a person at a terminal."""
 
     def __init__(self, config: Config, *, clock: Clock, announce: bool = False) -> None:
+        if config.viewers:
+            # Fail closed: until every listener asks for them, a table of viewers must not look like protection.
+            raise UsageError(
+                "[viewers] is not enforced by every listener yet; remove it and protect the ports otherwise"
+            )
         self._config = config
         self._clock = clock
         self._announce = announce

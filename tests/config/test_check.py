@@ -84,6 +84,11 @@ def test_a_listener_that_others_can_reach_is_a_risk(listen: str, tmp_path: Path)
     assert warned(tmp_path, f"[rtsp]\nlisten = '{listen}'\nenabled = false{CAMERA}") == []
 
 
+def test_a_listener_that_others_can_reach_is_no_risk_when_it_asks_who_comes(tmp_path: Path) -> None:
+    viewers = '[viewers.guard]\npassword = "password-1"'
+    assert warned(tmp_path, f"[http]\nlisten = ':80'\n[rtsp]\nlisten = ':554'\n{viewers}{CAMERA}") == []
+
+
 @pytest.mark.parametrize("listen", ["127.0.0.1:80", "[::1]:80", "localhost:80", "127.9.9.9:80"])
 def test_a_listener_on_this_machine_alone_is_none(listen: str, tmp_path: Path) -> None:
     assert warned(tmp_path, f"[http]\nlisten = '{listen}'{CAMERA}") == []
