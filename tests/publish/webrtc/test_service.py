@@ -21,7 +21,7 @@ from faceanond.publish.webrtc.errors import (
 )
 from faceanond.publish.webrtc.service import WhepService
 from tests.conftest import FakeClock
-from tests.publish.webrtc.feed import live, until, viewer
+from tests.publish.webrtc.feed import finder, live, until, viewer
 from tests.publish.webrtc.offers import VIDEO, offer
 
 
@@ -116,7 +116,7 @@ async def test_leaving_the_service_closes_every_session_and_socket() -> None:
 
 async def test_a_cancelled_service_closes_its_viewers_too(clock: FakeClock) -> None:
     before = sockets()
-    service = WhepService({"lobby": Stream("lobby", clock=clock)}.get, WebRtc(), clock=clock)
+    service = WhepService(finder({"lobby": Stream("lobby", clock=clock)}), WebRtc(), clock=clock)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(service.run())
         await asyncio.sleep(0)
@@ -127,7 +127,7 @@ async def test_a_cancelled_service_closes_its_viewers_too(clock: FakeClock) -> N
 
 
 async def test_an_offer_that_never_connects_is_given_up(clock: FakeClock) -> None:
-    async with WhepService({"lobby": Stream("lobby", clock=clock)}.get, WebRtc(), clock=clock) as service:
+    async with WhepService(finder({"lobby": Stream("lobby", clock=clock)}), WebRtc(), clock=clock) as service:
         before = sockets()
         await service.offer("lobby", offer(), local="127.0.0.1")
         await clock.advance(9.9)
@@ -167,7 +167,7 @@ async def test_when_the_ports_run_out_the_viewer_is_told() -> None:
 
 
 async def test_a_camera_without_a_stream_has_no_place(clock: FakeClock) -> None:
-    async with WhepService(lambda _: None, WebRtc(), clock=clock) as service:
+    async with WhepService(lambda *_: None, WebRtc(), clock=clock) as service:
         with pytest.raises(NoStreamError, match="lobby"):
             await service.offer("lobby", offer())
 
@@ -180,15 +180,15 @@ async def test_external_addresses_stand_in_the_answer() -> None:
 
 
 async def test_no_stun_server_is_asked_unless_configured(clock: FakeClock) -> None:
-    assert WhepService(lambda _: None, WebRtc(), clock=clock)._configuration.iceServers == []
+    assert WhepService(lambda *_: None, WebRtc(), clock=clock)._configuration.iceServers == []
     settings = WebRtc(ice_servers=(IceServer(urls=("stun:192.0.2.9",)),))
-    (server,) = WhepService(lambda _: None, settings, clock=clock)._configuration.iceServers or []
+    (server,) = WhepService(lambda *_: None, settings, clock=clock)._configuration.iceServers or []
     assert server.urls == ["stun:192.0.2.9"]
 
 
 async def test_a_wrong_external_address_is_found_at_once(clock: FakeClock) -> None:
     with pytest.raises(UsageError):
-        WhepService(lambda _: None, WebRtc(external_addresses=("nowhere",)), clock=clock)
+        WhepService(lambda *_: None, WebRtc(external_addresses=("nowhere",)), clock=clock)
 
 
 async def test_an_offer_that_aiortc_chokes_on_is_malformed_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,7 +278,7 @@ async def test_an_abandoned_offer_is_closed(clock: FakeClock, monkeypatch: pytes
 
     monkeypatch.setattr("aiortc.RTCPeerConnection.setRemoteDescription", hang)
     monkeypatch.setattr("faceanond.publish.webrtc.session.NEGOTIATION", 0.2)
-    async with WhepService({"lobby": Stream("lobby", clock=clock)}.get, WebRtc(), clock=clock) as service:
+    async with WhepService(finder({"lobby": Stream("lobby", clock=clock)}), WebRtc(), clock=clock) as service:
         async with asyncio.TaskGroup() as group:
             asking = group.create_task(service.offer("lobby", offer()))
             await entered.wait()
