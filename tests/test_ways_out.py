@@ -35,14 +35,16 @@ from faceanond.evaluate.truth import Label
 from faceanond.frames import RawFrame
 from faceanond.observe.logging import set_up_logging
 from faceanond.pipeline.file import Report
+from faceanond.pipeline.second import SecondEncoding
 from faceanond.pipeline.snapshot import Snapshots
 from faceanond.publish.encoder import Encoder
 from faceanond.publish.file import FileWriter
-from faceanond.publish.packet import EncodedPacket
+from faceanond.publish.packet import Codec, EncodedPacket
 from faceanond.publish.rtp import Packetiser
 from faceanond.publish.rtsp.session import Session
 from faceanond.publish.snapshot import jpeg
 from faceanond.publish.stream import Stream
+from faceanond.publish.vp8 import Vp8Encoder
 from faceanond.publish.webrtc.track import PassthroughTrack
 from faceanond.status import CameraStatus, InferenceStatus
 from faceanond.web.api import camera_json
@@ -72,10 +74,12 @@ WAYS: dict[tuple[str, str], Leaves] = {
     ("publish/file.py", "mux"): Leaves.SEALED,
     ("publish/file.py", "add_stream_from_template"): Leaves.NOTHING,  # audio, when asked for
     ("publish/encoder.py", "create"): Leaves.SEALED,
+    ("publish/vp8.py", "create"): Leaves.SEALED,
     ("publish/decode.py", "Packet"): Leaves.NOTHING,  # for the leak probe's decoder, of what was published already
     ("pipeline/file.py", "write"): Leaves.SEALED,
     ("pipeline/file.py", "open"): Leaves.WORDS,
     ("pipeline/camera.py", "write"): Leaves.PACKETS,
+    ("pipeline/second.py", "write"): Leaves.PACKETS,
     ("publish/webrtc/track.py", "Packet"): Leaves.PACKETS,
     ("publish/rtsp/session.py", "send"): Leaves.PACKETS,
     ("publish/rtsp/delivery.py", "send"): Leaves.PACKETS,
@@ -212,6 +216,7 @@ def test_reading_is_no_way_out(source: str) -> None:
 
 GATES = [
     ("publish/encoder.py", "Encoder.encode"),
+    ("publish/vp8.py", "Vp8Encoder.encode"),
     ("publish/file.py", "FileWriter.write"),
     ("publish/snapshot.py", "jpeg"),
 ]
@@ -237,6 +242,7 @@ def test_whoever_takes_a_picture_to_publish_is_one_of_the_gates_or_behind_one() 
     behind = {
         ("publish/encoder.py", "video_frame"),
         ("publish/encoder.py", "Encoder._encode"),
+        ("publish/vp8.py", "Vp8Encoder._encode"),
         ("publish/file.py", "FileWriter._open"),
         ("publish/file.py", "FileWriter._fitted"),
     }
@@ -265,14 +271,14 @@ def test_the_web_knows_no_pictures_at_all(module: str) -> None:
     assert not imported & {"numpy", "cv2", "av", "PIL"}
 
 
-def test_packets_are_made_by_the_encoder_alone() -> None:
+def test_packets_are_made_by_the_encoders_alone() -> None:
     makers = {
         module
         for module in MODULES
         for node in ast.walk(ast.parse(text(module)))
         if isinstance(node, ast.Call) and called(node) == "EncodedPacket"
     }
-    assert makers == {"publish/encoder.py"}
+    assert makers == {"publish/encoder.py", "publish/vp8.py"}
 
 
 def test_a_decoded_picture_goes_to_the_detector_and_nowhere_else() -> None:
@@ -434,6 +440,26 @@ def test_the_encoder_refuses(impostor: Callable[[], Any]) -> None:
 
 
 @impostors
+def test_the_second_encoder_refuses_also_after_an_honest_one(impostor: Callable[[], Any]) -> None:
+    encoder = Vp8Encoder("yard", Encode(), clock=FakeClock())
+    assert encoder.encode(honest())
+    with pytest.raises(TypeError, match="only an AnonymisedFrame"):
+        encoder.encode(impostor())
+
+
+@pytest.mark.parametrize("name", IMPOSTORS.keys() - {"nothing"})
+async def test_nothing_but_sealed_pictures_gets_through_the_second_encoding(name: str) -> None:
+    second = SecondEncoding("yard", Encode(), clock=FakeClock())
+    reader = second.stream.subscribe("test")
+    second.offer(IMPOSTORS[name]())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="only an AnonymisedFrame"):
+        await second.run()
+    second.close()
+    assert dict(second.stream.output_bytes) == {}
+    reader.close()
+
+
+@impostors
 def test_the_file_writer_refuses(impostor: Callable[[], Any], tmp_path: Path) -> None:
     writer = FileWriter(tmp_path / "out.mp4")
     with pytest.raises(TypeError, match="only an AnonymisedFrame"):
@@ -485,6 +511,16 @@ async def test_the_stream_refuses_and_no_viewer_gets_anything(impostor: Callable
     stream.close()
     assert dict(stream.output_bytes) == {}
     reader.close()
+
+
+@pytest.mark.parametrize("codec", Codec)
+def test_a_stream_refuses_a_packet_in_another_codec(codec: Codec) -> None:
+    (other,) = set(Codec) - {codec}
+    stream = Stream("yard", clock=FakeClock(), codec=codec)
+    stream.write(dataclasses.replace(packet(0, keyframe=True), codec=codec))
+    with pytest.raises(TypeError, match=f"a packet in {other} is not for a stream in {codec}"):
+        stream.write(dataclasses.replace(packet(1, keyframe=True), codec=other))
+    stream.close()
 
 
 def test_the_stream_refuses_a_packet_that_only_looks_like_one() -> None:

@@ -170,7 +170,7 @@ class Anonymise(Table):
 
 
 class Encode(Table):
-    """[encode]: the one H.264 stream per camera."""
+    """[encode]: the one H.264 stream per camera, and a second one in VP8 while it is needed."""
 
     bitrate: Bitrate = Field(
         default=2_000_000, ge=50_000, le=100_000_000, description="bits a second of each camera's stream"
@@ -184,6 +184,11 @@ class Encode(Table):
     max_fps: float = Field(default=0.0, ge=0, le=240, description="frames a second at most; 0 follows the camera")
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = Field(
         default="superfast", description="x264's trade of CPU time against quality at the same bit rate"
+    )
+    vp8: bool = Field(
+        default=True,
+        description="whether a browser without H.264 gets VP8: a second encoding of the camera, dearer than the "
+        "first, which runs only while such a viewer watches",
     )
 
 

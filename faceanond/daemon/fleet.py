@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from faceanond.config.model import Camera
 from faceanond.pipeline.camera import CameraPipeline
 from faceanond.pipeline.snapshot import Snapshots
+from faceanond.publish.packet import Codec
 from faceanond.publish.stream import Stream
 from faceanond.redact import redact
 from faceanond.status import CameraState, CameraStatus
@@ -27,10 +28,10 @@ class CameraView:
         self._pipeline = pipeline
         self._snapshots = Snapshots(executor)
 
-    @property
-    def stream(self) -> Stream | None:
-        """The published stream; None before the start, and for a disabled camera for ever."""
-        return None if self._pipeline is None else self._pipeline.stream
+    def stream(self, codec: Codec = Codec.H264) -> Stream | None:
+        """The published stream in that codec; None before the start, for a disabled camera for ever, and for a codec
+        that is switched off."""
+        return None if self._pipeline is None else self._pipeline.stream_in(codec)
 
     def status(self) -> CameraStatus:
         return self._before if self._pipeline is None else self._pipeline.status()
@@ -59,7 +60,7 @@ class Fleet:
     def camera(self, name: str) -> CameraView | None:
         return self._views.get(name)
 
-    def stream(self, name: str) -> Stream | None:
-        """The camera's published stream; None when there is none (now)."""
+    def stream(self, name: str, codec: Codec = Codec.H264) -> Stream | None:
+        """The camera's published stream in that codec; None when there is none (now)."""
         view = self._views.get(name)
-        return None if view is None else view.stream
+        return None if view is None else view.stream(codec)

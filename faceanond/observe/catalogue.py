@@ -23,7 +23,8 @@ DROPS = (
     *(("capture", "max_fps"), ("capture", "overload")),
     *(("mailbox", "newer"), ("mailbox", "late")),
     *(("detect", "stopped"), ("seal", "late")),
-    *(("encode", "failed"), ("viewer", "slow")),
+    *(("encode", "failed"), ("encode", "vp8_failed"), ("encode", "vp8_late")),
+    ("viewer", "slow"),
 )
 """Every (stage, reason) for which a picture, or a viewer's packet, is dropped."""
 PROTOCOLS = ("webrtc", "rtsp")
@@ -224,6 +225,12 @@ CAMERA_METRICS: tuple[Metric[CameraStatus], ...] = (
         Kind.HISTOGRAM,
         "Time to encode one picture.",
         _maybe(lambda c: c.encode),
+    ),
+    Metric(
+        "vp8_encoding",
+        Kind.GAUGE,
+        "1 while the camera is encoded in VP8 as well, for viewers without H.264.",
+        _one(lambda c: float(c.vp8)),
     ),
     Metric(
         "output_bytes_total",

@@ -71,9 +71,12 @@ def parameter_sets(access_unit: bytes) -> ParameterSets | None:
     return ParameterSets(sps, pps) if sps is not None and pps is not None else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Level:
-    """One row of table A-1: macroblocks a second, macroblocks a picture, kbit/s and kbit of buffer."""
+    """One row of table A-1: macroblocks a second, macroblocks a picture, kbit/s and kbit of buffer.
+
+    Ordered by name, as the table is.
+    """
 
     name: str
     macroblocks_per_second: int

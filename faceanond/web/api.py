@@ -35,6 +35,7 @@ def camera_json(status: CameraStatus) -> dict[str, Any]:
         "encode": mean(status.encode),
         "output_bytes": dict(status.output_bytes),
         "viewers": dict(status.viewers),
+        "vp8": status.vp8,
         "overload": status.overload.value,
         "fail_closed": status.fail_closed,
         "fail_closed_seconds": {reason: round(seconds, 3) for reason, seconds in status.fail_closed_seconds.items()},

@@ -15,9 +15,10 @@ from aiortc.rtcconfiguration import RTCBundlePolicy
 
 from faceanond.clock import Clock
 from faceanond.config.model import WebRtc
+from faceanond.publish.packet import Codec
 from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc.addresses import ExternalAddresses
-from faceanond.publish.webrtc.errors import NoStreamError, OfferError, TooManyViewersError
+from faceanond.publish.webrtc.errors import NoStreamError, OfferError, TooManyViewersError, UnsupportedOfferError
 from faceanond.publish.webrtc.ice import Network
 from faceanond.publish.webrtc.sdp import read_offer
 from faceanond.publish.webrtc.session import Session
@@ -38,11 +39,12 @@ class Answer:
 class WhepService:
     """Serves each offer with a session of its own. Use it as an async context manager, or call `run`.
 
-    Leaving the context closes every session (each viewer gets an RTCP BYE) and waits for them, a few seconds at most.
-    Entering it opens the ports that all viewers share; it raises UnavailableError when one of them is taken.
+    `find_stream` gives a camera's stream in a codec, or None. Leaving the context closes every session (each viewer
+    gets an RTCP BYE) and waits for them, a few seconds at most. Entering it opens the ports that all viewers share; it
+    raises UnavailableError when one of them is taken.
     """
 
-    def __init__(self, find_stream: Callable[[str], Stream | None], settings: WebRtc, *, clock: Clock) -> None:
+    def __init__(self, find_stream: Callable[[str, Codec], Stream | None], settings: WebRtc, *, clock: Clock) -> None:
         self._find_stream = find_stream
         self._most = settings.max_viewers
         self._clock = clock
@@ -127,8 +129,13 @@ class WhepService:
         if self._group is None:
             raise OfferError("the server is stopping")
         offer = read_offer(sdp)
-        stream = self._find_stream(camera)
+        stream = self._find_stream(camera, offer.codec)
         if stream is None:
+            if self._find_stream(camera, Codec.H264) is not None:
+                raise UnsupportedOfferError(
+                    f"the offer has no H.264 Baseline with packetization-mode=1, and {offer.codec.upper()} is switched "
+                    "off for this camera (encode.vp8)"
+                )
             raise NoStreamError(f'camera "{camera}" has no stream now')
         if len(self._sessions) >= self._most:
             raise TooManyViewersError(f"all {self._most} places for viewers are taken (webrtc.max_viewers)")

@@ -15,6 +15,7 @@ import structlog
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpCodecCapability, RTCRtpSender, RTCSessionDescription
 
 from faceanond.clock import Clock
+from faceanond.publish.packet import Codec
 from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc import ice
 from faceanond.publish.webrtc.errors import MalformedOfferError, OfferError
@@ -33,16 +34,20 @@ CLOSING = 3.0
 """Seconds for aiortc to close a connection."""
 
 
-def _codecs() -> list[RTCRtpCodecCapability]:
-    """H.264 in Constrained Baseline (what the encoder makes), then Baseline (which contains it), and retransmission."""
+def _codecs(codec: Codec) -> list[RTCRtpCodecCapability]:
+    """The one codec, and retransmission. Of H.264 Constrained Baseline (what the encoder makes) comes first, then
+    Baseline (which contains it)."""
     all_of_them = RTCRtpSender.getCapabilities("video").codecs
-    h264 = [codec for codec in all_of_them if codec.mimeType == "video/H264"]
-    h264.sort(key=lambda codec: codec.parameters.get("profile-level-id") != "42e01f")
-    return h264 + [codec for codec in all_of_them if codec.mimeType == "video/rtx"]
+    ours = [capability for capability in all_of_them if capability.mimeType.lower() == f"video/{codec}"]
+    ours.sort(key=lambda capability: capability.parameters.get("profile-level-id") != "42e01f")
+    return ours + [capability for capability in all_of_them if capability.mimeType == "video/rtx"]
 
 
 class Session:
-    """One viewer's peer connection. `id` is the secret by which the viewer may end it."""
+    """One viewer's peer connection. `id` is the secret by which the viewer may end it.
+
+    `stream` is the camera's in the codec of the offer.
+    """
 
     def __init__(
         self,
@@ -95,7 +100,7 @@ class Session:
         try:
             track = PassthroughTrack(self._stream)
             transceiver = connection.addTransceiver(track, direction="sendonly")
-            transceiver.setCodecPreferences(_codecs())
+            transceiver.setCodecPreferences(_codecs(self._offer.codec))
             agent = ice.adopt(transceiver.receiver.transport.transport, self._network, self._local, self._remote)
             self._listen(connection, track, transceiver.sender)
             await self._negotiate(connection)
@@ -135,6 +140,8 @@ class Session:
         sender._handle_rtcp_packet = report  # type: ignore[method-assign]
         # PLI and FIR: aiortc would only note them for an encoder of its own.
         sender._send_keyframe = self._stream.request_keyframe  # type: ignore[method-assign]
+        # A FIR names its sender in the message, and 0 in the header (RFC 5104, 4.3.1.2), by which aiortc looks for it.
+        sender.transport._rtp_router.register_sender(sender, ssrc=0)
 
     async def _negotiate(self, connection: RTCPeerConnection) -> None:
         try:

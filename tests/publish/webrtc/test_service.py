@@ -25,7 +25,7 @@ from faceanond.publish.webrtc.errors import (
 )
 from faceanond.publish.webrtc.service import WhepService
 from tests.conftest import FakeClock, settle
-from tests.publish.webrtc.feed import live, until, viewer
+from tests.publish.webrtc.feed import finder, live, until, viewer
 from tests.publish.webrtc.offers import VIDEO, offer
 from tests.publish.webrtc.test_sockets import free_range
 
@@ -121,7 +121,7 @@ async def test_leaving_the_service_closes_every_session_and_socket() -> None:
 
 async def test_a_cancelled_service_closes_its_viewers_too(clock: FakeClock) -> None:
     before = sockets()
-    service = WhepService({"lobby": Stream("lobby", clock=clock)}.get, WebRtc(), clock=clock)
+    service = WhepService(finder({"lobby": Stream("lobby", clock=clock)}), WebRtc(), clock=clock)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(service.run())
         await asyncio.sleep(0)
@@ -132,7 +132,7 @@ async def test_a_cancelled_service_closes_its_viewers_too(clock: FakeClock) -> N
 
 
 async def test_an_offer_that_never_connects_is_given_up(clock: FakeClock) -> None:
-    async with WhepService({"lobby": Stream("lobby", clock=clock)}.get, WebRtc(), clock=clock) as service:
+    async with WhepService(finder({"lobby": Stream("lobby", clock=clock)}), WebRtc(), clock=clock) as service:
         before = sockets()
         await service.offer("lobby", offer(), local="127.0.0.1")
         await clock.advance(9.9)
@@ -231,7 +231,7 @@ async def test_interfaces_that_do_not_exist_are_told_and_end_nothing(
 
 
 async def test_a_camera_without_a_stream_has_no_place(clock: FakeClock) -> None:
-    async with WhepService(lambda _: None, WebRtc(), clock=clock) as service:
+    async with WhepService(lambda *_: None, WebRtc(), clock=clock) as service:
         with pytest.raises(NoStreamError, match="lobby"):
             await service.offer("lobby", offer())
 
@@ -244,9 +244,9 @@ async def test_external_addresses_stand_in_the_answer() -> None:
 
 
 async def test_no_stun_server_is_asked_unless_configured(clock: FakeClock) -> None:
-    assert WhepService(lambda _: None, WebRtc(), clock=clock)._configuration.iceServers == []
+    assert WhepService(lambda *_: None, WebRtc(), clock=clock)._configuration.iceServers == []
     settings = WebRtc(ice_servers=(IceServer(urls=("stun:192.0.2.9",)),))
-    (server,) = WhepService(lambda _: None, settings, clock=clock)._configuration.iceServers or []
+    (server,) = WhepService(lambda *_: None, settings, clock=clock)._configuration.iceServers or []
     assert server.urls == ["stun:192.0.2.9"]
 
 
@@ -337,7 +337,7 @@ async def test_an_abandoned_offer_is_closed(clock: FakeClock, monkeypatch: pytes
 
     monkeypatch.setattr("aiortc.RTCPeerConnection.setRemoteDescription", hang)
     monkeypatch.setattr("faceanond.publish.webrtc.session.NEGOTIATION", 0.2)
-    async with WhepService({"lobby": Stream("lobby", clock=clock)}.get, WebRtc(), clock=clock) as service:
+    async with WhepService(finder({"lobby": Stream("lobby", clock=clock)}), WebRtc(), clock=clock) as service:
         async with asyncio.TaskGroup() as group:
             asking = group.create_task(service.offer("lobby", offer()))
             await entered.wait()
