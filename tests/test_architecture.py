@@ -15,7 +15,7 @@ LAYERS = [
     {"errors", "clock", "frames", "mailbox", "backoff", "redact", "stats", "ratelimit", "annexb", "assets"},
     {"status"},
     {"config"},
-    {"access"},
+    {"access", "logins"},
     {"detect"},
     {"capture", "inference", "track", "anonymise", "publish"},
     {"pipeline", "observe", "web", "evaluate"},
