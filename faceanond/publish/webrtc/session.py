@@ -12,7 +12,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpCodecCapability, RTCRtpSender, RTCSessionDescription
+from aiortc import (
+    RTCConfiguration,
+    RTCIceTransport,
+    RTCPeerConnection,
+    RTCRtpCodecCapability,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.sdp import candidate_from_sdp
 
 from faceanond.clock import Clock
 from faceanond.publish.stream import Stream
@@ -20,6 +28,7 @@ from faceanond.publish.webrtc import ice
 from faceanond.publish.webrtc.errors import MalformedOfferError, OfferError
 from faceanond.publish.webrtc.sdp import Offer, write_answer
 from faceanond.publish.webrtc.track import PassthroughTrack
+from faceanond.publish.webrtc.trickle import Trickle
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +51,7 @@ def _codecs() -> list[RTCRtpCodecCapability]:
 
 
 class Session:
-    """One viewer's peer connection. `id` is the secret by which the viewer may end it."""
+    """One viewer's peer connection. `id` is the secret by which its `owner`, and nobody else, may end it."""
 
     def __init__(
         self,
@@ -54,15 +63,19 @@ class Session:
         network: ice.Network,
         local: str | None,
         clock: Clock,
+        owner: str = "",
     ) -> None:
         self.id = secrets.token_urlsafe(24)
         self.camera = camera
+        self.owner = owner
         self._stream = stream
         self._offer = offer
         self._configuration = configuration
         self._network = network
         self._local = local
         self._clock = clock
+        self._trickle = Trickle(offer.text)
+        self._ice: RTCIceTransport | None = None
         self._answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._over = asyncio.Event()
         self._reason = ""
@@ -86,6 +99,12 @@ class Session:
         """The answer for the viewer. Raises OfferError."""
         return await self._answer
 
+    async def add_candidates(self, fragment: str) -> None:
+        """Takes over what a viewer found out after its offer. Raises MalformedOfferError or UnsupportedOfferError."""
+        for candidate in self._trickle.read(fragment):
+            if self._ice is not None and self._ice.state in ("new", "checking"):  # later they are of no use
+                await self._ice.addRemoteCandidate(candidate_from_sdp(candidate))
+
     async def run(self) -> None:
         """Lives as long as the viewer. Cancellable; returns when everything of it is closed."""
         connection = RTCPeerConnection(self._configuration)
@@ -94,7 +113,8 @@ class Session:
             track = PassthroughTrack(self._stream)
             transceiver = connection.addTransceiver(track, direction="sendonly")
             transceiver.setCodecPreferences(_codecs())
-            agent = ice.adopt(transceiver.receiver.transport.transport, self._network, self._local)
+            self._ice = transceiver.receiver.transport.transport
+            agent = ice.adopt(self._ice, self._network, self._local)
             self._listen(connection, track, transceiver.sender)
             await self._negotiate(connection)
             async with asyncio.TaskGroup() as group:
