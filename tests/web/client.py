@@ -12,6 +12,7 @@ from faceanond.access import Access
 from faceanond.clock import Clock, SystemClock
 from faceanond.config.load import parse
 from faceanond.config.model import Http, IceServer
+from faceanond.logins import FailedLogins
 from faceanond.publish.webrtc.errors import OfferError
 from faceanond.publish.webrtc.service import Answer
 from faceanond.web.app import build
@@ -62,6 +63,7 @@ async def serving(
     health: Pulse | None = None,
     settings: Http | None = None,
     viewers: str = "",
+    failures: FailedLogins | None = None,
     ice_servers: tuple[IceServer, ...] = (),
     clock: Clock | None = None,
 ) -> AsyncIterator[Client]:
@@ -74,6 +76,7 @@ async def serving(
         exposition,
         settings or Http(),
         access=Access(parse(viewers, "c.toml").viewers),
+        failures=failures,
         ice_servers=ice_servers,
         clock=clock,
         versions=lambda: {"ffmpeg": "8.1"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -60,7 +60,8 @@ class WhepService:
             bundlePolicy=RTCBundlePolicy.MAX_BUNDLE,
         )
         self._sessions: dict[str, Session] = {}
-        self._ended = deque[tuple[str, str, str]](maxlen=MOST_ENDED)
+        # Session name -> (camera, owner), the last to end at the end.
+        self._ended: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self._group: asyncio.TaskGroup | None = None
 
     @property
@@ -124,14 +125,15 @@ class WhepService:
             session.end("offer abandoned")
             raise
 
-    async def end(self, session_id: str, *, camera: str, owner: str = "") -> bool:
+    async def end(self, session_id: str, *, camera: str | None = None, owner: str = "") -> bool:
         """Ends a session, or leaves it alone when it has ended; returns before everything of it is closed.
 
-        False when that owner never had a session of that name at that camera, or so long ago that it is forgotten.
+        False when that owner never had a session of that name (at that camera), or so long ago that it is forgotten.
         """
         session = self._find(session_id, camera, owner)
         if session is None:
-            return (session_id, camera, owner) in self._ended
+            ended = self._ended.get(session_id)
+            return ended is not None and ended == (camera or ended[0], owner)
         session.end("viewer left")
         return True
 
@@ -150,9 +152,11 @@ class WhepService:
         await session.add_candidates(fragment)
         return True
 
-    def _find(self, session_id: str, camera: str, owner: str) -> Session | None:
+    def _find(self, session_id: str, camera: str | None, owner: str) -> Session | None:
         session = self._sessions.get(session_id)
-        return session if session is not None and (session.camera, session.owner) == (camera, owner) else None
+        if session is None or session.owner != owner or session.camera != (camera or session.camera):
+            return None
+        return session
 
     async def _serve(self, session: Session) -> None:
         try:
@@ -162,5 +166,7 @@ class WhepService:
 
     def _forget(self, session: Session) -> None:
         self._sessions.pop(session.id, None)
-        self._ended.append((session.id, session.camera, session.owner))
+        self._ended[session.id] = (session.camera, session.owner)
+        if len(self._ended) > MOST_ENDED:
+            self._ended.popitem(last=False)
         session.refuse(OfferError("the server is stopping"))
