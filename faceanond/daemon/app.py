@@ -100,7 +100,12 @@ class App:
         """Opens every listener; each is closed by the stack."""
         config, clock, find = self._config, self._clock, self._fleet.stream
         metrics = Metrics(
-            self._fleet.cameras, self._statistics, version=__version__, ffmpeg=ffmpeg_version(), executor=pages
+            self._fleet.cameras,
+            self._statistics,
+            version=__version__,
+            ffmpeg=ffmpeg_version(),
+            executor=pages,
+            logins=lambda: self._failures.counts,
         )
         whep = await stack.enter_async_context(WhepService(find, config.webrtc, clock=clock))
         rtsp = RtspServer(find, config.rtsp, clock=clock) if config.rtsp.enabled else None
