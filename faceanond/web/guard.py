@@ -107,7 +107,7 @@ class Guard:
                 "this server listens on loopback and does not answer to that host name; behind a reverse proxy add "
                 'its address to http.allowed_origins, such as "https://cameras.example.org"',
             )
-        if (request.method in CHANGING or _is_websocket(request)) and self._is_foreign(request):
+        if (request.method in CHANGING or hdrs.UPGRADE in request.headers) and self._is_foreign(request):
             raise ProblemError(HTTPStatus.FORBIDDEN, "pages of that origin may not do this; see http.allowed_origins")
         if is_preflight(request) and request.match_info.http_exception is not None:
             return self.preflight(request)  # of a resource that has no OPTIONS of its own
@@ -146,10 +146,6 @@ class Guard:
 def is_preflight(request: web.Request) -> bool:
     """Whether a browser only asks what a page of another origin may do. It never sends credentials with that."""
     return request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
-
-
-def _is_websocket(request: web.Request) -> bool:
-    return request.headers.get(hdrs.UPGRADE, "").strip().lower() == "websocket"
 
 
 def is_same_origin(origin: str, request: web.Request) -> bool:
