@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from faceanond.errors import SourceFault
 from faceanond.frames import Verdict
+from faceanond.logins import PROTOCOLS as LISTENERS
 from faceanond.stats import HistogramSnapshot
 from faceanond.status import CameraState, CameraStatus, InferenceStatus, OverloadState
 
@@ -321,9 +322,19 @@ BUILD_INFO: Metric[Build] = Metric(
 )
 
 
+LOGINS: Metric[Mapping[str, int]] = Metric(
+    "logins_failed_total",
+    Kind.COUNTER,
+    "Wrong passwords and tokens of viewers, by where they were tried.",
+    lambda counts: [((listener,), float(counts.get(listener, 0))) for listener in LISTENERS],
+    ("protocol",),
+)
+
+
 def declared() -> Iterator[tuple[str, Kind, tuple[str, ...], str]]:
     """(full name, type, labels, meaning) of every metric of ours, in the order of the exposition."""
     yield BUILD_INFO.full_name, BUILD_INFO.kind, BUILD_INFO.labels, BUILD_INFO.help
+    yield LOGINS.full_name, LOGINS.kind, LOGINS.labels, LOGINS.help
     for camera in CAMERA_METRICS:
         yield camera.full_name, camera.kind, ("camera", *camera.labels), camera.help
     for inference in INFERENCE_METRICS:

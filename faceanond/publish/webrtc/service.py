@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -26,6 +27,9 @@ from faceanond.publish.webrtc.shared_port import SharedPort
 from faceanond.publish.webrtc.tcp_port import TcpPort
 
 log = structlog.get_logger(__name__)
+
+MOST_ENDED = 1024
+"""Sessions that are remembered after their end, so that a viewer who ends one again hears that it has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ class WhepService:
             bundlePolicy=RTCBundlePolicy.MAX_BUNDLE,
         )
         self._sessions: dict[str, Session] = {}
+        # Session name -> (camera, owner), the last to end at the end.
+        self._ended: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self._group: asyncio.TaskGroup | None = None
         self._watch: asyncio.Task[None] | None = None
 
@@ -120,8 +126,11 @@ class WhepService:
         async with self:
             await asyncio.Event().wait()
 
-    async def offer(self, camera: str, sdp: str, *, local: str | None = None, remote: str | None = None) -> Answer:
-        """Answers a viewer's offer; `local` is the address of ours on which it came, `remote` the viewer's.
+    async def offer(
+        self, camera: str, sdp: str, *, local: str | None = None, remote: str | None = None, owner: str = ""
+    ) -> Answer:
+        """Answers a viewer's offer; `local` is the address of ours on which it came, `remote` the viewer's, `owner`
+        whose session it will be.
 
         Raises MalformedOfferError, UnsupportedOfferError, NoStreamError, TooManyViewersError, or plain OfferError when
         the service stops meanwhile.
@@ -148,6 +157,7 @@ class WhepService:
             local=local,
             remote=remote,
             clock=self._clock,
+            owner=owner,
         )
         self._sessions[session.id] = session
         task = self._group.create_task(self._serve(session), name=f"webrtc session {camera}")
@@ -159,13 +169,38 @@ class WhepService:
             session.end("offer abandoned")
             raise
 
-    async def end(self, session_id: str, *, camera: str | None = None) -> bool:
-        """Ends a session; False when there is none of that name (at that camera). Returns before it is all closed."""
-        session = self._sessions.get(session_id)
-        if session is None or (camera is not None and session.camera != camera):
-            return False
+    async def end(self, session_id: str, *, camera: str | None = None, owner: str = "") -> bool:
+        """Ends a session, or leaves it alone when it has ended; returns before everything of it is closed.
+
+        False when that owner never had a session of that name (at that camera), or so long ago that it is forgotten.
+        """
+        session = self._find(session_id, camera, owner)
+        if session is None:
+            ended = self._ended.get(session_id)
+            return ended is not None and ended == (camera or ended[0], owner)
         session.end("viewer left")
         return True
+
+    def has(self, session_id: str, *, camera: str, owner: str = "") -> bool:
+        """Whether that owner has a session of that name at that camera."""
+        return self._find(session_id, camera, owner) is not None
+
+    async def add_candidates(self, session_id: str, fragment: str, *, camera: str, owner: str = "") -> bool:
+        """Gives a session the candidates that its viewer found after its offer; False when there is no such session.
+
+        Raises MalformedOfferError, or UnsupportedOfferError for an ICE restart.
+        """
+        session = self._find(session_id, camera, owner)
+        if session is None:
+            return False
+        await session.add_candidates(fragment)
+        return True
+
+    def _find(self, session_id: str, camera: str | None, owner: str) -> Session | None:
+        session = self._sessions.get(session_id)
+        if session is None or session.owner != owner or session.camera != (camera or session.camera):
+            return None
+        return session
 
     async def _serve(self, session: Session) -> None:
         try:
@@ -175,6 +210,9 @@ class WhepService:
 
     def _forget(self, session: Session) -> None:
         self._sessions.pop(session.id, None)
+        self._ended[session.id] = (session.camera, session.owner)
+        if len(self._ended) > MOST_ENDED:
+            self._ended.popitem(last=False)
         session.refuse(OfferError("the server is stopping"))
 
 

@@ -12,7 +12,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpCodecCapability, RTCRtpSender, RTCSessionDescription
+from aiortc import (
+    RTCConfiguration,
+    RTCIceTransport,
+    RTCPeerConnection,
+    RTCRtpCodecCapability,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.sdp import candidate_from_sdp
 
 from faceanond.clock import Clock
 from faceanond.publish.packet import Codec
@@ -21,6 +29,7 @@ from faceanond.publish.webrtc import ice
 from faceanond.publish.webrtc.errors import MalformedOfferError, OfferError
 from faceanond.publish.webrtc.sdp import Offer, write_answer
 from faceanond.publish.webrtc.track import PassthroughTrack
+from faceanond.publish.webrtc.trickle import Trickle
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +53,7 @@ def _codecs(codec: Codec) -> list[RTCRtpCodecCapability]:
 
 
 class Session:
-    """One viewer's peer connection. `id` is the secret by which the viewer may end it.
+    """One viewer's peer connection. `id` is the secret by which its `owner`, and nobody else, may end it.
 
     `stream` is the camera's in the codec of the offer.
     """
@@ -60,9 +69,11 @@ class Session:
         local: str | None,
         remote: str | None = None,
         clock: Clock,
+        owner: str = "",
     ) -> None:
         self.id = secrets.token_urlsafe(24)
         self.camera = camera
+        self.owner = owner
         self._stream = stream
         self._offer = offer
         self._configuration = configuration
@@ -70,6 +81,8 @@ class Session:
         self._local = local
         self._remote = remote
         self._clock = clock
+        self._trickle = Trickle(offer.text)
+        self._ice: RTCIceTransport | None = None
         self._answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._over = asyncio.Event()
         self._reason = ""
@@ -93,6 +106,12 @@ class Session:
         """The answer for the viewer. Raises OfferError."""
         return await self._answer
 
+    async def add_candidates(self, fragment: str) -> None:
+        """Takes over what a viewer found out after its offer. Raises MalformedOfferError or UnsupportedOfferError."""
+        for candidate in self._trickle.read(fragment):
+            if self._ice is not None and self._ice.state in ("new", "checking"):  # later they are of no use
+                await self._ice.addRemoteCandidate(candidate_from_sdp(candidate))
+
     async def run(self) -> None:
         """Lives as long as the viewer. Cancellable; returns when everything of it is closed."""
         connection = RTCPeerConnection(self._configuration)
@@ -101,7 +120,8 @@ class Session:
             track = PassthroughTrack(self._stream)
             transceiver = connection.addTransceiver(track, direction="sendonly")
             transceiver.setCodecPreferences(_codecs(self._offer.codec))
-            agent = ice.adopt(transceiver.receiver.transport.transport, self._network, self._local, self._remote)
+            self._ice = transceiver.receiver.transport.transport
+            agent = ice.adopt(self._ice, self._network, self._local, self._remote)
             self._listen(connection, track, transceiver.sender)
             await self._negotiate(connection)
             async with asyncio.TaskGroup() as group:
