@@ -31,6 +31,7 @@ from faceanond.config.model import (
     Log,
     Overload,
     Probe,
+    Push,
     Rtsp,
     Track,
     WebRtc,
@@ -45,7 +46,7 @@ from faceanond.redact import redact
 LARGEST = 16 * 1024 * 1024
 """Bytes of a configuration file at most; ten thousand cameras take about three."""
 
-FLEET_TABLES = ("detector", "track", "anonymise", "encode", "probe")
+FLEET_TABLES = ("detector", "track", "anonymise", "encode", "probe", "push")
 """Tables whose keys are the fleet's defaults and may stand in a camera as well."""
 
 PROCESS_WIDE = frozenset(("detector", key) for key in PROCESS_KEYS)
@@ -58,6 +59,7 @@ _TABLES: Mapping[str, type[BaseModel]] = {
     "encode": Encode,
     "overload": Overload,
     "probe": Probe,
+    "push": Push,
     "http": Http,
     "rtsp": Rtsp,
     "webrtc": WebRtc,
@@ -184,6 +186,7 @@ class _Loader:
             self._check(rules.login(name, camera))
             if isinstance(overload, Overload):
                 self._check(rules.in_time(("cameras", name), camera.track, overload))
+        self._check(rules.pushes(cameras, data))
         if self._problems:
             return None
         config = Config.model_validate({**fleet, "cameras": cameras})
