@@ -16,6 +16,9 @@ from functools import cache, partial
 from types import TracebackType
 from typing import Self
 
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
 from faceanond.clock import Clock
 from faceanond.errors import PushError, PushFault
 from faceanond.publish.push.deadline import within
@@ -75,6 +78,29 @@ class Network:
         make = _verifying if verify else _trusting
         return await asyncio.get_running_loop().run_in_executor(self._threads, make)
 
+    async def local_address(self, host: str, port: int) -> str:
+        """The address of ours that packets to a host have. Nothing is sent. Raises PushError."""
+        address = (await self.addresses(host, port))[0]
+        with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect((address, port))
+            except OSError as error:
+                raise connect_error(host, port, error) from None
+            return str(probe.getsockname()[0])
+
+    def http(self, tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
+        """An HTTP client on our own way of looking up names; the caller closes it, and limits the time of requests."""
+        connector = aiohttp.TCPConnector(
+            resolver=_Resolver(self), use_dns_cache=False, ssl=tls or True, force_close=True, limit=4
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT),
+            headers={"User-Agent": "faceanond", "Accept-Encoding": "identity"},
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
     async def connect(
         self, host: str, port: int, tls: ssl.SSLContext | None
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -94,8 +120,7 @@ class Network:
 async def _open(
     address: str, port: int, tls: ssl.SSLContext | None, host: str
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    opened = socket.socket(family, socket.SOCK_STREAM)
+    opened = socket.socket(_family(address), socket.SOCK_STREAM)
     try:
         opened.setblocking(False)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
@@ -109,6 +134,30 @@ async def _open(
         raise
     # From here on asyncio closes it, also when the handshake fails or is cancelled.
     return await asyncio.open_connection(sock=opened, ssl=tls, server_hostname=host if tls else None)
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+class _Resolver(AbstractResolver):
+    """Our look-ups for the HTTP library."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host, host=address, port=port, family=_family(address), proto=0, flags=socket.AI_NUMERICHOST
+            )
+            for address in await self._network.addresses(host, port)
+        ]
+
+    async def close(self) -> None:
+        """Nothing is owned."""
 
 
 def connect_error(host: str, port: int, error: OSError) -> PushError:
