@@ -134,7 +134,8 @@ CALLS = frozenset((
     "dump", "Response", "StreamResponse", "FileResponse", "json_response", "WebSocketResponse", "EventSourceResponse",
     "print", "fdopen", "mkstemp", "NamedTemporaryFile", "TemporaryFile", "Popen", "system", "check_call",
     "check_output", "create_subprocess_exec", "create_subprocess_shell", "SharedMemory", "memfd_create", "mmap",
-    "create_datagram_endpoint", "ClientSession", "request", "open_connection", "open_unix_connection", "create_connection", "create_server",
+    "ClientSession", "request", "create_datagram_endpoint", "open_connection", "open_unix_connection",
+    "create_connection", "create_server",
     "create_unix_server", "start_server", "start_unix_server", "socket", "socketpair", "Packet", "MediaRecorder",
     "MediaRelay", "add_stream_from_template", "to_image", "replaceTrack", "set_trace", "breakpoint", "dump_traceback",
 ))  # fmt: skip

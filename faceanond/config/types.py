@@ -178,7 +178,7 @@ def push_url(value: object) -> str:
         return ""
     scheme, separator, rest = text.partition("://")
     if not separator or scheme.lower() not in PUSH_SCHEMES:
-        raise ValueError(f'{expected}; use one of {", ".join(f"{name}:" for name in PUSH_SCHEMES)}')
+        raise ValueError(f"{expected}; use one of {', '.join(f'{name}:' for name in PUSH_SCHEMES)}")
     if re.search(r"[{}]", rest.replace(CAMERA_PLACE, "")):
         raise ValueError(f"the only thing that can stand in braces is {CAMERA_PLACE}; write others as %7B and %7D")
     _network(scheme.lower(), push_address(text, "camera"), what="push", login="username, password and token")

@@ -53,9 +53,7 @@ class Fleet:
     def __init__(self, cameras: Mapping[str, Camera]) -> None:
         self._views = {name: CameraView(name, settings) for name, settings in cameras.items()}
 
-    def start(
-        self, pipelines: Mapping[str, CameraPipeline], executor: Executor, pushers: Mapping[str, Pusher]
-    ) -> None:
+    def start(self, pipelines: Mapping[str, CameraPipeline], executor: Executor, pushers: Mapping[str, Pusher]) -> None:
         """Lets the views see their pipelines and pushes."""
         for name, pipeline in pipelines.items():
             self._views[name].start(pipeline, executor, pushers.get(name))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from faceanond.clock import Clock
 from faceanond.config.model import Config
@@ -36,9 +35,7 @@ class Pushes:
                 tasks.create_task(pusher.run(), name=f"push:{name}")
 
     def _attempt(self, place: Target, stream: Stream, connected: Callable[[], None]) -> Attempt:
-        make = partial(RtspPush, place, stream, self._network, clock=self._clock, connected=connected)
+        network, clock = self._network, self._clock
         if place.protocol == "push_whip":
-            make = partial(
-                WhipPush, place, stream, self._network, self._config.webrtc, clock=self._clock, connected=connected
-            )
-        return make()
+            return WhipPush(place, stream, network, self._config.webrtc, clock=clock, connected=connected)
+        return RtspPush(place, stream, network, clock=clock, connected=connected)

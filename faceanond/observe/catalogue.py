@@ -256,7 +256,7 @@ CAMERA_METRICS: tuple[Metric[CameraStatus], ...] = (
         "push_failures_total",
         Kind.COUNTER,
         "Pushes that failed or ended, by reason; absent where nothing is pushed.",
-        _pushed(_each(PushFault, lambda push: push.failures)),
+        _pushed(_each([fault.value for fault in PushFault], lambda push: push.failures)),
         ("reason",),
     ),
     Metric(

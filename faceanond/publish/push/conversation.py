@@ -99,8 +99,7 @@ class Conversation:
             if not self._login.take(reply.header("www-authenticate")):
                 raise PushError(
                     PushFault.UNAUTHORISED,
-                    "the server asks for a login of a kind that is not known here; "
-                    "Basic and Digest (MD5, SHA-256) are",
+                    "the server asks for a login of a kind that is not known here; Basic and Digest (MD5, SHA-256) are",
                 )
             # The first 401 may come in mid-session, too: some servers change the nonce without a word.
             if attempt and not self._login.stale:
@@ -152,7 +151,9 @@ def require(reply: Reply, method: str) -> Reply:
     if status < 300:
         return reply
     if status in REDIRECTS:
-        message = f"the server answers {said}: it wants the stream elsewhere, which is not followed; set url to that place"
+        message = (
+            f"the server answers {said}: it wants the stream elsewhere, which is not followed; set url to that place"
+        )
         raise PushError(PushFault.REFUSED, message)
     if status in (401, 403):
         raise PushError(PushFault.UNAUTHORISED, f"the server refuses {said}: this user may not publish there")

@@ -82,6 +82,7 @@ class Network:
         """The address of ours that packets to a host have. Nothing is sent. Raises PushError."""
         address = (await self.addresses(host, port))[0]
         with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
+            probe.setblocking(False)
             try:
                 probe.connect((address, port))
             except OSError as error:

@@ -118,9 +118,7 @@ class RtspPush:
         try:
             delivery.bind(talk.socket)
             first, second = delivery.ports
-            reply = await self._ask_setup(
-                talk, track, f"RTP/AVP/UDP;unicast;client_port={first}-{second};mode=record"
-            )
+            reply = await self._ask_setup(talk, track, f"RTP/AVP/UDP;unicast;client_port={first}-{second};mode=record")
             ports = pair(parameter(reply.header("transport"), "server_port"), 65535)
             if ports is None or min(ports) == 0:
                 raise PushError(PushFault.MALFORMED, "the server's answer to SETUP names no ports for UDP")
@@ -156,9 +154,7 @@ class RtspPush:
         self._reported = now
         captured = self._clock.wall() - (now - packet.captured)
         camera = self._target.camera
-        delivery.send_rtcp(
-            rtp.sender_report(self._packetiser, timestamp=packet.timestamp, unix=captured, cname=camera)
-        )
+        delivery.send_rtcp(rtp.sender_report(self._packetiser, timestamp=packet.timestamp, unix=captured, cname=camera))
 
     async def _keep_alive(self, talk: Conversation, method: str, timeout: float) -> None:
         """Says in half the time that we are there. Over TCP a server need not answer: what it takes shows its life."""

@@ -145,9 +145,7 @@ class WhipPush:
     async def _accept(self, peer: RTCPeerConnection, answer: str) -> None:
         late = PushError(PushFault.TIMEOUT, "the server's answer was not worked off in time")
         try:
-            await within(
-                self._clock, GATHER, peer.setRemoteDescription(RTCSessionDescription(answer, "answer")), late
-            )
+            await within(self._clock, GATHER, peer.setRemoteDescription(RTCSessionDescription(answer, "answer")), late)
         except PushError:
             raise
         except Exception as error:  # noqa: BLE001 (aiortc raises whatever its parser runs into)

@@ -94,9 +94,7 @@ class Endpoint:
         if token and _origin(url) == _origin(self._target.url):
             headers = {**headers, "Authorization": f"Bearer {token}"}
         try:
-            async with self._client.request(
-                method, url, headers=headers, data=body, allow_redirects=False
-            ) as response:
+            async with self._client.request(method, url, headers=headers, data=body, allow_redirects=False) as response:
                 received = bytearray()
                 async for chunk in response.content.iter_any():
                     received += chunk
