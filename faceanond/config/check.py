@@ -15,7 +15,7 @@ from pathlib import Path as FilePath
 from faceanond import tls
 from faceanond.config.lines import Path, dotted, scan
 from faceanond.config.load import read_text
-from faceanond.config.model import Config, WebRtc
+from faceanond.config.model import Config, Push, WebRtc
 from faceanond.config.overrides import OverrideError, read
 from faceanond.config.places import Place, Places
 from faceanond.errors import ConfigError, Problem
@@ -85,6 +85,17 @@ def _risks(config: Config) -> Iterator[tuple[Path, str]]:
         if not camera.tls_verify and camera.source.scheme in {"rtsps", "https"}:
             message = "the camera's certificate is not checked: anyone in between can read the password"
             yield (*here, "tls_verify"), message
+        yield from _push_risks((*here, "push"), camera.push)
+
+
+def _push_risks(here: Path, push: Push) -> Iterator[tuple[Path, str]]:
+    scheme = push.url.partition(":")[0].lower()
+    if scheme == "http" and push.token.get_secret_value():
+        yield (*here, "url"), "anyone in between can read the token; write https:, or keep to a network of your own"
+    if not push.tls_verify and scheme in {"rtsps", "https"}:
+        yield (*here, "tls_verify"), "the media server's certificate is not checked: anyone in between can be it"
+    if push.username and not push.password.get_secret_value() and scheme:
+        yield (*here, "username"), "a user name without a password; the media server will be given an empty one"
 
 
 def _network(webrtc: WebRtc) -> Iterator[tuple[Path, str]]:

@@ -23,6 +23,7 @@ from faceanond.config.types import (
     OptionalAddress,
     Origin,
     PortRange,
+    PushUrl,
     SourceUrl,
     Thresholds,
     polygons,
@@ -210,6 +211,23 @@ class Probe(Table):
     )
 
 
+class Push(Table):
+    """[push]: the anonymised stream is sent on to a media server, which then carries its viewers."""
+
+    url: PushUrl = Field(
+        default="",
+        description="where to: rtsp: or rtsps: (ANNOUNCE and RECORD), or http: or https: (WHIP); {camera} in it is "
+        "replaced by the camera's name; nowhere when empty",
+    )
+    username: str = Field(default="", description="user name at an RTSP server; none when empty")
+    password: SecretStr = Field(default=SecretStr(""), description="password at an RTSP server")
+    token: SecretStr = Field(default=SecretStr(""), description="bearer token at a WHIP server; none when empty")
+    transport: Literal["tcp", "udp"] = Field(default="tcp", description="how RTSP carries the pictures")
+    tls_verify: bool = Field(
+        default=True, description="whether the certificate of an rtsps: or https: server is checked"
+    )
+
+
 class Overload(Table):
     """[overload]: what happens when pictures come faster than they can be worked off; for the whole process."""
 
@@ -348,6 +366,7 @@ class Camera(Table):
     anonymise: Anonymise = Anonymise()
     encode: Encode = Encode()
     probe: Probe = Probe()
+    push: Push = Push()
 
 
 class Config(Table):
@@ -358,6 +377,7 @@ class Config(Table):
     anonymise: Anonymise = Anonymise()
     encode: Encode = Encode()
     probe: Probe = Probe()
+    push: Push = Push()
     overload: Overload = Overload()
     http: Http = Http()
     rtsp: Rtsp = Rtsp()

@@ -1,7 +1,7 @@
 """The daemon: the only place where objects are built, and the order in which they start and end.
 
 Listeners open first, so that a port in use is told at once. Then the detector warms up, then the cameras start; only
-then is the daemon ready. It ends the other way round: not ready, cameras, detector, viewers, listeners.
+then is the daemon ready. It ends the other way round: not ready, cameras, detector, pushes, viewers, listeners.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from faceanond.config.model import Config
 from faceanond.daemon.detector import opened_detector
 from faceanond.daemon.fleet import Fleet
 from faceanond.daemon.notify import Notifier, feed_watchdog
+from faceanond.daemon.push import Pushes
 from faceanond.daemon.signals import stop_on_signals
 from faceanond.daemon.supervisor import Supervisor
 from faceanond.daemon.version import ffmpeg_version, versions
@@ -142,12 +143,14 @@ class App:
             for name, camera in config.cameras.items()
             if camera.enabled
         }
-        self._fleet.start(pipelines, pages)
+        pushes = Pushes(config, {name: pipeline.stream for name, pipeline in pipelines.items()}, clock=clock)
+        self._fleet.start(pipelines, pages, pushes.pushers)
         async with asyncio.TaskGroup() as tasks:
             inference = tasks.create_task(batcher.run(), name="inference")
             # Before any camera: the first batch carries the canary, and a blind detector ends the start here.
             await detector_answers(batcher)
             cameras = tasks.create_task(Supervisor(pipelines, clock=clock).run(), name="cameras")
+            pushing = tasks.create_task(pushes.run(), name="pushes")
             pulses = [
                 tasks.create_task(pulse, name="pulse")
                 for pulse in (
@@ -163,7 +166,7 @@ class App:
             finally:
                 ending.enter_context(_deadline())
                 self._running.set(False)
-                for task in (*pulses, cameras, inference):
+                for task in (*pulses, cameras, inference, pushing):
                     task.cancel()
                     await asyncio.wait([task])
                 for pipeline in pipelines.values():

@@ -129,7 +129,7 @@ class Session:
                 await self._over.wait()
                 watch.cancel()
         finally:
-            await _close(connection, agent)
+            await close_peer(connection, agent)
         if self._started:
             log.info("viewer left", camera=self.camera, reason=self._reason)
         else:
@@ -193,7 +193,8 @@ class Session:
             await self._clock.sleep(left)
 
 
-async def _close(connection: RTCPeerConnection, agent: ice.EdgeConnection | None) -> None:
+async def close_peer(connection: RTCPeerConnection, agent: ice.EdgeConnection | None) -> None:
+    """Closes a peer connection, and drops its sockets in any case."""
     try:
         async with asyncio.timeout(CLOSING):
             await connection.close()
