@@ -155,6 +155,7 @@ async def test_a_renewed_certificate_is_taken_over_without_a_restart(
     new = certificates.make(tmp_path, "new")
     renewed = ssl.create_default_context(cafile=str(new[0]))
     async with connected(server.tls_port, trust) as early:
+        await early.ask_as("guard", "secret-1", "DESCRIBE")
         for fresh, old in zip(new, files, strict=True):
             shutil.copy(fresh, old)
         for _ in range(3):
