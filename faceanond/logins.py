@@ -35,7 +35,7 @@ class FailedLogins:
         self._counts = dict.fromkeys(PROTOCOLS, 0)
         # address -> (tries left, as of when), the address heard of last at the end
         self._tries: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        self._telling = RateLimited[str]()
+        self._telling = RateLimited[tuple[str, str]]()
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -48,17 +48,25 @@ class FailedLogins:
         left = self._left(network_of(address))
         return 0 if left >= 1 else math.ceil((1 - left) / RATE)
 
-    def note(self, protocol: str, address: str) -> None:
-        """A login was wrong."""
+    def note(self, protocol: str, address: str, *, name: str = "", again: bool = False) -> None:
+        """A login was wrong. `name` is the viewer that it claimed to be, if there is one: what else was typed
+        there could be a password, and is not told.
+
+        `again` says that the very same one was wrong before from there, so that it is no guess: a page left open after
+        its password was changed, or a script. It is counted and told, and costs no try.
+        """
         self._counts[protocol] += 1
+        if told := self._telling.note((address, name), self._clock.monotonic()):
+            client, claimed = told.last
+            log.warning("login failed", protocol=protocol, client=client, viewer=claimed or None, count=told.count)
+        if again:
+            return
         network = network_of(address)
         left = self._left(network)
         self._tries[network] = (max(0.0, left - 1), self._clock.monotonic())
         self._tries.move_to_end(network)
         if len(self._tries) > MOST_ADDRESSES:
             self._tries.popitem(last=False)
-        if told := self._telling.note(address, self._clock.monotonic()):
-            log.warning("login failed", protocol=protocol, client=told.last, count=told.count)
 
     def _left(self, network: str) -> float:
         left, since = self._tries.get(network, (float(BURST), 0.0))

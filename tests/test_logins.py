@@ -86,3 +86,21 @@ def test_the_log_has_one_line_a_second(logins: FailedLogins, clock: FakeClock) -
         clock.move(1.0)
         logins.note("rtsp", "192.0.2.7")
     assert [(line["client"], line["count"]) for line in lines] == [("192.0.2.1", 1), ("192.0.2.7", 10)]
+
+
+def test_the_log_names_the_viewer_that_somebody_claimed_to_be(logins: FailedLogins, clock: FakeClock) -> None:
+    with capture_logs() as lines:
+        logins.note("http", "192.0.2.1", name="guard")
+        clock.move(1.0)
+        logins.note("http", "192.0.2.1")
+    assert [line["viewer"] for line in lines] == ["guard", None]
+
+
+def test_the_same_wrong_login_again_is_counted_and_told_and_costs_no_try(logins: FailedLogins) -> None:
+    fail(logins, "192.0.2.1", BURST - 1)
+    for _ in range(50):
+        logins.note("http", "192.0.2.1", again=True)
+    assert logins.counts["http"] == 50
+    assert logins.wait("192.0.2.1") == 0
+    fail(logins, "192.0.2.1", 1)
+    assert logins.wait("192.0.2.1") > 0
