@@ -104,9 +104,10 @@ class App:
             logins=lambda: self._failures.counts,
         )
         whep = await stack.enter_async_context(WhepService(find, config.webrtc, clock=clock))
-        rtsp = RtspServer(find, config.rtsp, clock=clock) if config.rtsp.enabled else None
-        if rtsp is not None:
-            await stack.enter_async_context(rtsp)
+        rtsp = None
+        if config.rtsp.enabled:
+            players = RtspServer(find, config.rtsp, clock=clock, access=self._access, failures=self._failures)
+            rtsp = await stack.enter_async_context(players)
         page = build(
             self._fleet,
             whep,

@@ -74,6 +74,7 @@ class Connection:
         self._reader = reader
         self._writer = writer
         self._tls = tls
+        self._mute = False
         self._output = Output(writer, clock=shared.clock)
         self._shared = shared
         self._clock = shared.clock
@@ -138,7 +139,12 @@ class Connection:
 
     async def _shake_hands(self, context: ssl.SSLContext) -> None:
         """Raises OSError (TimeoutError, ConnectionError, ssl.SSLError) when it does not come to a secure connection."""
-        await self._writer.start_tls(context, ssl_handshake_timeout=HANDSHAKE)
+        try:
+            await self._writer.start_tls(context, ssl_handshake_timeout=HANDSHAKE)
+        except BaseException:
+            # Nothing is left to say, and asyncio would not tell us that the connection is closed.
+            self._mute = True
+            raise
         # The limits of the buffer are those of the transport, and this is a new one.
         self._output = Output(self._writer, clock=self._clock)
 
@@ -320,6 +326,9 @@ class Connection:
 
     async def _close(self) -> None:
         """Lets the last bytes leave, but not for long: a peer that does not read would hold us here for ever."""
+        if self._mute:
+            self.abort()
+            return
         self._writer.close()
         try:
             async with asyncio.timeout(CLOSING):

@@ -54,7 +54,8 @@ class Login:
             # Outside TLS the password was already shown to everybody in between; at least it must not work.
             found = self._access.by_password(given.username, given.password) if self._secure else None
         if found is None:
-            self._failures.note(PROTOCOL, self._peer)
+            known = self._access.viewer(given.username) is not None
+            self._failures.note(PROTOCOL, self._peer, name=given.username if known else "")
             await self._clock.sleep(PENALTY)
             raise self._challenge(self._clock.monotonic())
         if self.viewer is not None and self.viewer != found:
