@@ -98,6 +98,7 @@ class App:
         metrics = Metrics(
             self._fleet.cameras,
             self._statistics,
+            self._health.loop_lag,
             version=__version__,
             ffmpeg=ffmpeg_version(),
             executor=pages,

@@ -323,6 +323,14 @@ INFERENCE_METRICS: tuple[Metric[InferenceStatus], ...] = (
     ),
 )
 
+EVENT_LOOP_LAG: Metric[HistogramSnapshot] = Metric(
+    "event_loop_lag_seconds",
+    Kind.HISTOGRAM,
+    "How late the event loop came round, looked at twenty times a second.",
+    _one(lambda lag: lag),
+)
+"""Everything but pictures goes through the loop: above some tens of milliseconds, viewers see it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Build:
@@ -359,3 +367,4 @@ def declared() -> Iterator[tuple[str, Kind, tuple[str, ...], str]]:
         yield camera.full_name, camera.kind, ("camera", *camera.labels), camera.help
     for inference in INFERENCE_METRICS:
         yield inference.full_name, inference.kind, inference.labels, inference.help
+    yield EVENT_LOOP_LAG.full_name, EVENT_LOOP_LAG.kind, EVENT_LOOP_LAG.labels, EVENT_LOOP_LAG.help
