@@ -102,7 +102,12 @@ WAYS: dict[tuple[str, str], Leaves] = {
     ("publish/push/rtsp.py", "send"): Leaves.PACKETS,
     ("publish/webrtc/whip_http.py", "request"): Leaves.WORDS,
     ("publish/webrtc/ice.py", "create_datagram_endpoint"): Leaves.NOTHING,
-    ("publish/webrtc/ice.py", "socket"): Leaves.NOTHING,
+    ("publish/webrtc/shared_port.py", "create_datagram_endpoint"): Leaves.NOTHING,
+    ("publish/webrtc/shared_port.py", "request"): Leaves.WORDS,  # a connectivity check
+    ("publish/webrtc/shared_port.py", "sendto"): Leaves.PACKETS,
+    ("publish/webrtc/sockets.py", "socket"): Leaves.NOTHING,
+    ("publish/webrtc/tcp_port.py", "create_server"): Leaves.NOTHING,
+    ("publish/webrtc/tcp_port.py", "write"): Leaves.PACKETS,
     ("web/server.py", "create_server"): Leaves.NOTHING,
     ("web/app.py", "Response"): Leaves.SEALED,
     ("web/app.py", "json_response"): Leaves.WORDS,

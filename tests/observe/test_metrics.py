@@ -131,7 +131,7 @@ def test_wrong_logins_are_told_by_listener_and_are_there_before_the_first() -> N
         assert seen[of("logins_failed_total", f"protocol={protocol}")] == 0
     with ThreadPoolExecutor(1) as executor:
         counted = Metrics(
-            list, lambda: None, version="1", ffmpeg="8", executor=executor, logins=lambda: {"http": 3}
+            list, lambda: None, histogram, version="1", ffmpeg="8", executor=executor, logins=lambda: {"http": 3}
         ).render()[0]
     assert b'faceanond_logins_failed_total{protocol="http"} 3.0' in counted
 

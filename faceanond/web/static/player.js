@@ -173,7 +173,7 @@ export class Player {
       if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
       await connection.setLocalDescription(await connection.createOffer());
       await gathered(connection);
-      // With the origin, because a page that was opened as http://name:password@host/ may not ask relatively.
+      // With the origin, because a page that was opened with name and password in its address may not ask relatively.
       const response = await fetch(`${location.origin}/whep/${this.name}`, {
         method: "POST",
         headers: { "Content-Type": "application/sdp" },

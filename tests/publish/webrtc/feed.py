@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import struct
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 
 import av
 import numpy as np
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
+from aiortc.rtp import RTCP_PSFB_FIR, RtcpPsfbPacket
 from av.video.frame import PictureType, VideoFrame
 
 from faceanond.clock import Clock, SystemClock
@@ -154,11 +156,15 @@ async def until(done: Callable[[], object]) -> None:
 
 
 class Viewer:
-    """A stock aiortc peer that receives one camera."""
+    """A stock aiortc peer that receives one camera; it may know one codec only."""
 
-    def __init__(self) -> None:
+    def __init__(self, codec: Codec | None = None) -> None:
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.transceiver = self.connection.addTransceiver("video", direction="recvonly")
+        if codec is not None:
+            known = (f"video/{codec}", "video/rtx")
+            capabilities = RTCRtpReceiver.getCapabilities("video").codecs
+            self.transceiver.setCodecPreferences([each for each in capabilities if each.mimeType.lower() in known])
         self.answer: Answer | None = None
 
     async def offer(self) -> str:
@@ -175,13 +181,26 @@ class Viewer:
         assert isinstance(frame, VideoFrame)
         return frame
 
+    async def ask_for_keyframe(self, *, full_intra: bool = False) -> None:
+        """Sends a PLI, or a FIR (RFC 5104, 4.3.1: the header names nobody, the message names the sender)."""
+        receiver = self.transceiver.receiver
+        streams: dict[int, object] = receiver._RTCRtpReceiver__remote_streams  # type: ignore[attr-defined]
+        await until(lambda: streams)
+        ssrc = min(streams, key=list(streams).index)
+        if full_intra:
+            own: int = receiver._RTCRtpReceiver__rtcp_ssrc  # type: ignore[attr-defined]
+            message = RtcpPsfbPacket(fmt=RTCP_PSFB_FIR, ssrc=own, media_ssrc=0, fci=struct.pack("!LBxxx", ssrc, 1))
+            await receiver._send_rtcp(message)  # type: ignore[no-untyped-call]
+        else:
+            await receiver._send_rtcp_pli(ssrc)
+
     async def leave(self) -> None:
         await self.connection.close()
 
 
 @contextlib.asynccontextmanager
-async def viewer() -> AsyncIterator[Viewer]:
-    one = Viewer()
+async def viewer(codec: Codec | None = None) -> AsyncIterator[Viewer]:
+    one = Viewer(codec)
     try:
         yield one
     finally:

@@ -3,16 +3,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import itertools
 import random
 import socket
+from contextlib import AsyncExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 from aiortc import RTCSessionDescription
 
 from faceanond.clock import SystemClock
-from faceanond.config.model import IceServer, WebRtc
+from faceanond.config.model import Encode, IceServer, WebRtc
 from faceanond.errors import UnavailableError
+from faceanond.pipeline.second import SecondEncoding
+from faceanond.publish.packet import Codec, EncodedPacket
 from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc.addresses import host_addresses
 from faceanond.publish.webrtc.errors import (
@@ -25,6 +30,7 @@ from faceanond.publish.webrtc.errors import (
 )
 from faceanond.publish.webrtc.service import WhepService
 from tests.conftest import FakeClock, settle
+from tests.publish.sealed import moving, picture
 from tests.publish.webrtc.feed import finder, live, until, viewer
 from tests.publish.webrtc.offers import VIDEO, offer
 from tests.publish.webrtc.test_sockets import free_range
@@ -57,19 +63,107 @@ async def test_viewers_share_one_stream() -> None:
         assert streams["lobby"].viewers() == {"webrtc": 2}
 
 
-async def test_a_keyframe_request_of_a_viewer_reaches_the_shared_stream() -> None:
-    async with live("lobby") as (service, streams), viewer() as one:
+@pytest.mark.parametrize("codec", Codec)
+@pytest.mark.parametrize("full_intra", [False, True], ids=["PLI", "FIR"])
+async def test_a_keyframe_request_of_a_viewer_reaches_the_shared_stream(codec: Codec, full_intra: bool) -> None:
+    async with live("lobby", codec=codec) as (service, streams), viewer(codec) as one:
         asked = asyncio.Event()
-        streams["lobby"].request_keyframe = asked.set  # type: ignore[method-assign]
+        keep = streams["lobby"].request_keyframe
+        streams["lobby"].request_keyframe = lambda: (asked.set(), keep())  # type: ignore[assignment,method-assign]
         await one.join(service, "lobby")
-        streams["lobby"].take_keyframe_request()
+        await one.picture()
         asked.clear()
-        receiver = one.transceiver.receiver
-        await until(lambda: receiver._RTCRtpReceiver__remote_streams)  # type: ignore[attr-defined]
-        (ssrc,) = list(receiver._RTCRtpReceiver__remote_streams)[:1]  # type: ignore[attr-defined]
         async with asyncio.timeout(5):
-            await receiver._send_rtcp_pli(ssrc)
+            await one.ask_for_keyframe(full_intra=full_intra)
             await asked.wait()
+
+
+async def test_a_hundred_keyframe_requests_of_many_viewers_give_one_keyframe_a_second(clock: FakeClock) -> None:
+    async with live("lobby") as (service, streams), AsyncExitStack() as stack:
+        stream = streams["lobby"]
+        write, ask = stream.write, stream.request_keyframe
+        keyframes = asked = written = 0
+
+        def counted(packet: EncodedPacket) -> None:
+            nonlocal keyframes, written
+            keyframes += packet.keyframe
+            written += 1
+            write(packet)
+
+        def noted() -> None:
+            nonlocal asked
+            asked += 1
+            ask()
+
+        async def storm() -> None:
+            """Every viewer asks twenty times; returns when that has arrived and two more pictures have gone out."""
+            nonlocal keyframes
+            keyframes, before = 0, asked
+            for number in range(20):
+                for one in viewers:
+                    await one.ask_for_keyframe(full_intra=number % 2 == 1)
+            await until(lambda: asked >= before + 90)  # UDP may lose some
+            sent = written
+            await until(lambda: written > sent + 2)
+
+        stream.write = counted  # type: ignore[method-assign]
+        stream.request_keyframe = noted  # type: ignore[method-assign]
+        viewers = [await stack.enter_async_context(viewer()) for _ in range(5)]
+        for one in viewers:
+            await one.join(service, "lobby")
+        for one in viewers:
+            await one.picture()
+        # From here on its seconds pass when the test says so.
+        stream._clock, stream._keyframe_granted, stream._keyframe_wanted = clock, clock.monotonic() - 1, False
+        await storm()
+        assert keyframes == 1
+        await clock.advance(0.99)
+        await storm()
+        assert keyframes == 0
+        await clock.advance(0.01)
+        await until(lambda: keyframes == 1)
+        await storm()
+        assert keyframes == 0
+
+
+async def test_a_viewer_who_knows_vp8_only_sees_the_sealed_pictures_in_vp8(clock: FakeClock) -> None:
+    second = SecondEncoding("lobby", Encode(), clock=clock)
+    h264 = Stream("lobby", clock=clock)
+
+    def find(name: str, codec: Codec) -> Stream:
+        return h264 if codec is Codec.H264 else second.stream
+
+    async def feed() -> None:
+        for index in itertools.count():
+            second.offer(moving(index, width=320, height=180))
+            await asyncio.sleep(0.04)
+
+    async with (
+        WhepService(find, WebRtc(), clock=clock) as service,
+        viewer(Codec.VP8) as one,
+        asyncio.TaskGroup() as tasks,
+    ):
+        work = [tasks.create_task(second.run(), name="encode"), tasks.create_task(feed(), name="feed")]
+        answer = await one.join(service, "lobby")
+        async with asyncio.timeout(10):
+            frames = [await one.picture() for _ in range(10)]
+        assert [(frame.width, frame.height) for frame in frames] == [(320, 180)] * 10
+        luma = frames[-1].to_ndarray()[:180].astype(int)
+        still = picture(0, 320, 180)[:180].astype(int)
+        # Below the square that moves, the picture is always the same.
+        assert np.abs(luma[60:] - still[60:]).mean() < 3
+        assert (second.stream.viewers(), h264.viewers()) == ({"webrtc": 1}, {})
+        assert "VP8/90000" in answer.sdp
+        assert "H264" not in answer.sdp
+        for task in work:
+            task.cancel()
+    second.close()
+
+
+async def test_a_viewer_who_knows_vp8_only_is_told_when_it_is_switched_off() -> None:
+    async with live("lobby") as (service, _), viewer(Codec.VP8) as one:
+        with pytest.raises(UnsupportedOfferError, match=r"encode\.vp8"):
+            await one.join(service, "lobby")
 
 
 async def test_a_session_is_ended_at_its_camera_by_its_owner_and_stays_so() -> None:

@@ -12,14 +12,15 @@ from faceanond.publish.webrtc.ice import Network
 from faceanond.publish.webrtc.sdp import read_offer
 from faceanond.publish.webrtc.session import Session
 from tests.conftest import FakeClock
-from tests.publish.webrtc.offers import offer
+from tests.publish.webrtc.offers import VIDEO, offer
 
 
-def make(clock: FakeClock) -> Session:
+def make(clock: FakeClock, sdp: str | None = None) -> Session:
+    read = read_offer(sdp or offer())
     return Session(
         "lobby",
-        Stream("lobby", clock=clock),
-        read_offer(offer()),
+        Stream("lobby", clock=clock, codec=read.codec),
+        read,
         configuration=RTCConfiguration(iceServers=[]),
         network=Network(),
         local="127.0.0.1",
@@ -35,6 +36,15 @@ async def test_constrained_baseline_is_preferred_to_baseline(clock: FakeClock) -
         session.end("test over")
     profiles = [line.rpartition("=")[2] for line in answer.splitlines() if "profile-level-id" in line]
     assert profiles == ["42e01f", "42001f"]
+
+
+async def test_an_offer_without_h264_is_answered_in_vp8_alone(clock: FakeClock) -> None:
+    session = make(clock, offer(VIDEO.replace("H264", "H265")))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(session.run())
+        answer = await session.answer()
+        session.end("test over")
+    assert [line for line in answer.splitlines() if line.startswith("a=rtpmap")] == ["a=rtpmap:96 VP8/90000"]
 
 
 async def test_the_first_reason_to_end_counts(clock: FakeClock) -> None:
