@@ -55,6 +55,11 @@ class ParameterSets:
         return self.sps[1:4].hex()
 
     @property
+    def level_idc(self) -> int:
+        """Ten times the level."""
+        return self.sps[3]
+
+    @property
     def sprop(self) -> str:
         """The value of `sprop-parameter-sets` (RFC 6184, 8.1)."""
         return ",".join(base64.b64encode(nal).decode("ascii") for nal in (self.sps, self.pps))

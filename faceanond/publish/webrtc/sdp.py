@@ -37,6 +37,8 @@ _FEEDBACK = re.compile(r"(\d{1,3}|\*) (nack|nack pli)")
 _CANDIDATE = re.compile(
     r"[A-Za-z0-9+/]{1,32} 1 (?i:udp) (\d{1,10}) ([0-9A-Fa-f.:]{2,45}) (\d{1,5}) typ (host|srflx|relay)(?: .*)?"
 )
+_ANSWERED_PLI = re.compile(r"a=rtcp-fb:(\d{1,3}) nack pli")
+_LEVEL = re.compile(r"(profile-level-id=42[0-9a-f]{2})([0-9a-f]{2})")
 _BASELINE = re.compile(r"(?i)42[0-9a-f]{4}")
 _DYNAMIC = range(96, 128)
 """Payload types that aiortc takes over from an offer; it renumbers others, which no viewer would understand."""
@@ -118,10 +120,14 @@ def read_offer(text: str) -> Offer:
     return Offer("\r\n".join(lines) + "\r\n", codec, tuple(sections), tuple(group) if mid in group else ())
 
 
-def write_answer(offer: Offer, answer: str) -> str:
-    """The answer for the viewer: aiortc's single section in its place, the others of the offer inactive or rejected."""
+def write_answer(offer: Offer, answer: str, *, level: int = 0) -> str:
+    """The answer for the viewer: aiortc's single section in its place, the others of the offer inactive or rejected.
+
+    `level` is the level_idc of the H.264 stream, 0 when unknown; aiortc knows level 3.1 only. A higher one is declared,
+    a lower one is not, since the stream may grow.
+    """
     head, separator, body = answer.partition("m=video")
-    video = (separator + body).splitlines()
+    video = [line for each in (separator + body).splitlines() for line in _completed(each, offer, level)]
     parts: list[str] = []
     accepted: list[str] = []
     for section in offer.sections:
@@ -138,6 +144,16 @@ def write_answer(offer: Offer, answer: str) -> str:
     if offer.group:
         lines.append(f"a=group:BUNDLE {' '.join(mid for mid in offer.group if mid in accepted)}")
     return "\r\n".join(lines + parts) + "\r\n"
+
+
+def _completed(line: str, offer: Offer, level: int) -> Iterator[str]:
+    """A line of aiortc's video section, with what it does not know."""
+    if line.startswith("a=fmtp:"):
+        line = _LEVEL.sub(lambda match: f"{match[1]}{max(int(match[2], 16), level):02x}", line)
+    yield line
+    match = _ANSWERED_PLI.fullmatch(line)
+    if match and any(f"{match[1]} ccm fir" in section.values("rtcp-fb") for section in offer.sections):
+        yield f"a=rtcp-fb:{match[1]} ccm fir"
 
 
 def _rejected(section: Section) -> list[str]:

@@ -177,7 +177,9 @@ class Session:
             self.refuse(MalformedOfferError("the offer cannot be answered"))
         else:
             if not self._answer.done():
-                self._answer.set_result(write_answer(self._offer, connection.localDescription.sdp))
+                sets = self._stream.parameter_sets
+                level = 0 if sets is None else sets.level_idc
+                self._answer.set_result(write_answer(self._offer, connection.localDescription.sdp, level=level))
 
     async def _watch(self) -> None:
         """Ends the session when the viewer does not get through, or falls silent."""

@@ -179,6 +179,25 @@ def test_an_answer_to_video_alone_stays_as_aiortc_wrote_it() -> None:
     assert [media.kind for media in answer.media] == ["video"]
 
 
+FORMAT = (
+    "a=rtpmap:108 H264/90000\r\na=fmtp:108 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n"
+)
+
+
+@pytest.mark.parametrize(("level", "declared"), [(0, "42e01f"), (30, "42e01f"), (31, "42e01f"), (51, "42e033")])
+def test_an_answer_declares_a_level_above_that_of_aiortc(level: int, declared: str) -> None:
+    answer = write_answer(read_offer(offer()), ANSWER + FORMAT, level=level)
+    (line,) = [line for line in answer.splitlines() if "profile-level-id" in line]
+    assert line.rpartition("=")[2] == declared
+
+
+def test_an_answer_grants_full_intra_requests_where_they_were_offered() -> None:
+    answer = ANSWER + "a=rtcp-fb:108 nack\r\na=rtcp-fb:108 nack pli\r\n"
+    assert "ccm fir" not in write_answer(read_offer(offer()), answer)
+    asked = offer(VIDEO.replace("a=rtcp-fb:108 nack pli", "a=rtcp-fb:108 nack pli\na=rtcp-fb:108 ccm fir"))
+    assert write_answer(read_offer(asked), answer).count("a=rtcp-fb:108 ccm fir\r\n") == 1
+
+
 def test_an_answer_names_no_group_that_was_not_offered() -> None:
     assert "BUNDLE" not in write_answer(read_offer(offer(group="")), ANSWER)
 
