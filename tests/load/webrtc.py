@@ -160,7 +160,25 @@ class Viewer:
 
     async def send_rtcp(self, data: bytes) -> None:
         """Sends these bytes as an RTCP packet, encrypted as one."""
-        await self.send_datagram(self._dtls._tx_srtp.protect_rtcp(data))
+        await self.send_datagram(self.protect_rtcp(data))
+
+    def protect_rtcp(self, data: bytes) -> bytes:
+        """Encrypted as SRTCP. Raises for what has not even RTCP's header."""
+        return bytes(self._dtls._tx_srtp.protect_rtcp(data))
+
+    def protect_rtp(self, data: bytes) -> bytes:
+        """Encrypted as SRTP. Raises for what has not even RTP's header."""
+        return bytes(self._dtls._tx_srtp.protect(data))
+
+    @property
+    def remote(self) -> tuple[str, int]:
+        """Where the daemon sends from and listens."""
+        return self._agent._nominated[1].remote_addr
+
+    @property
+    def stun_user(self) -> bytes:
+        """The name in the daemon's and our connectivity checks."""
+        return f"{self._agent.remote_username}:{self._agent.local_username}".encode()
 
     async def send_datagram(self, data: bytes) -> None:
         """Sends these bytes as they are."""

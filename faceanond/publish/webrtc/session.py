@@ -27,6 +27,7 @@ from faceanond.publish.packet import Codec
 from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc import ice
 from faceanond.publish.webrtc.errors import MalformedOfferError, OfferError
+from faceanond.publish.webrtc.pump import drop_what_is_malformed
 from faceanond.publish.webrtc.sdp import Offer, write_answer
 from faceanond.publish.webrtc.track import PassthroughTrack
 from faceanond.publish.webrtc.trickle import Trickle
@@ -122,6 +123,7 @@ class Session:
             transceiver.setCodecPreferences(_codecs(self._offer.codec))
             self._ice = transceiver.receiver.transport.transport
             agent = ice.adopt(self._ice, self._network, self._local, self._remote)
+            drop_what_is_malformed(transceiver.receiver.transport)
             self._listen(connection, track, transceiver.sender)
             await self._negotiate(connection)
             async with asyncio.TaskGroup() as group:
