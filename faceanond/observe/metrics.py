@@ -6,7 +6,7 @@ A scrape reads snapshots that the pipelines keep in memory: no camera, viewer or
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from faceanond.observe.catalogue import (
     CAMERA_METRICS,
     EVENT_LOOP_LAG,
     INFERENCE_METRICS,
+    LOGINS,
     Build,
     Kind,
     Metric,
@@ -34,6 +35,7 @@ Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
 class Metrics:
     """The /metrics page. `cameras`, `inference` and `loop_lag` give snapshots from memory; each scrape calls each once.
+    `logins` gives the wrong logins since the start, by protocol.
 
     `scrape` writes in `executor`, which stays its owner's.
     """
@@ -47,9 +49,11 @@ class Metrics:
         version: str,
         ffmpeg: str,
         executor: Executor,
+        logins: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._cameras = cameras
         self._inference = inference
+        self._logins = logins
         self._loop_lag = loop_lag
         self._version = version
         self._ffmpeg = ffmpeg
@@ -73,7 +77,7 @@ class Metrics:
         inference = self._inference()
         provider = inference.provider if inference is not None else "none"
         build = Build(self._version, provider, self._ffmpeg)
-        return Snapshot(tuple(self._cameras()), inference, self._loop_lag(), build, self._process)
+        return Snapshot(tuple(self._cameras()), inference, self._loop_lag(), build, dict(self._logins()), self._process)
 
     @staticmethod
     def _expose(snapshot: Snapshot, accept: str | None) -> tuple[bytes, str]:
@@ -91,10 +95,12 @@ class Snapshot(Collector):
     inference: InferenceStatus | None
     loop_lag: HistogramSnapshot
     build: Build
+    logins: Mapping[str, int]
     process: CollectorRegistry
 
     def collect(self) -> Iterator[Family]:
         yield _family(BUILD_INFO, BUILD_INFO.labels, BUILD_INFO.read(self.build))
+        yield _family(LOGINS, LOGINS.labels, LOGINS.read(self.logins))
         for metric in CAMERA_METRICS:
             samples = (
                 ((status.name, *labels), value) for status in self.cameras for labels, value in metric.read(status)

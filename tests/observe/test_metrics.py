@@ -33,7 +33,7 @@ frames_captured_total frames_published_total frames_dropped_total camera_up came
 camera_reconnects_total last_frame_timestamp_seconds faces_detected_total faces_current face_size_pixels
 inference_batch_size inference_seconds inference_queue_wait_seconds inference_queue_length end_to_end_latency_seconds
 encode_seconds output_bytes_total viewers fail_closed fail_closed_seconds_total canary_failures_total build_info
-probe_frames_total probe_residual_faces_total
+probe_frames_total probe_residual_faces_total logins_failed_total
 """.split()  # noqa: SIM905 - a list of forty lines hides what it says
 )
 """The names that dashboards and alerts outside this repository may rely on."""
@@ -123,6 +123,17 @@ def test_values_come_from_the_snapshot() -> None:
     assert seen[of("inference_queue_length")] == 2
     assert seen[of("inference_failures_total")] == 1
     assert seen[of("canary_failures_total")] == 1
+
+
+def test_wrong_logins_are_told_by_listener_and_are_there_before_the_first() -> None:
+    seen = samples()
+    for protocol in ("http", "rtsp"):
+        assert seen[of("logins_failed_total", f"protocol={protocol}")] == 0
+    with ThreadPoolExecutor(1) as executor:
+        counted = Metrics(
+            list, lambda: None, histogram, version="1", ffmpeg="8", executor=executor, logins=lambda: {"http": 3}
+        ).render()[0]
+    assert b'faceanond_logins_failed_total{protocol="http"} 3.0' in counted
 
 
 def test_a_histogram_is_cumulative_and_ends_with_everything() -> None:
