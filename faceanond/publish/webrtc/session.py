@@ -29,6 +29,7 @@ from faceanond.publish.webrtc import ice
 from faceanond.publish.webrtc.errors import MalformedOfferError, OfferError
 from faceanond.publish.webrtc.pump import drop_what_is_malformed
 from faceanond.publish.webrtc.sdp import Offer, write_answer
+from faceanond.publish.webrtc.sending import SharedSending
 from faceanond.publish.webrtc.track import PassthroughTrack
 from faceanond.publish.webrtc.trickle import Trickle
 
@@ -159,6 +160,9 @@ class Session:
         track.on("started", started)
         track.on("exhausted", lambda: self.end("stream ended"))
         track.on("ended", lambda: self.end("viewer gone"))
+        if self._stream.codec is Codec.H264:
+            # VP8's payloads carry numbers of their own, so that those stay aiortc's.
+            SharedSending(sender, track)
         sender._handle_rtcp_packet = report  # type: ignore[method-assign]
         # PLI and FIR: aiortc would only note them for an encoder of its own.
         sender._send_keyframe = self._stream.request_keyframe  # type: ignore[method-assign]
