@@ -56,7 +56,8 @@ async def test_ffprobe_logs_in(way: str, tmp_path: Path) -> None:
 async def test_gstreamer_logs_in(way: str, tmp_path: Path) -> None:
     tool, files = need_tool("gst-launch-1.0"), certificates.make(tmp_path)
     async with studio(VIEWERS, files) as camera:
-        for password in (GOOD, BAD):
+        # Refused, it tries for seven seconds, so once is enough.
+        for password in (GOOD, BAD) if way == "tcp" else (GOOD,):
             # Over RTSPS it asks for UDP first and is told 461; then it takes what there is.
             url = camera.secure_url if way == "tls" else camera.url
             how = ["tls-validation-flags=0"] if way == "tls" else [f"protocols={way}"]
