@@ -108,6 +108,7 @@ _TYPES: Mapping[object, str] = {
     types.Origin: '"SCHEME://HOST[:PORT]"',
     types.ExternalAddress: "an IP address or a host name",
     types.CameraPattern: 'the name of a camera, with "*" for any letters',
+    types.PushUrl: f"a URL: {', '.join(f'{scheme}:' for scheme in types.PUSH_SCHEMES)}; or nothing",
     types.IceUrl: '"stun:HOST:PORT" or "turn:HOST:PORT"',
 }
 _KINDS = {get_args(annotated)[1]: annotated for annotated in _TYPES}
@@ -151,6 +152,8 @@ def shown(value: object, what: Slot) -> str:
         text = f'"{value[0]}-{value[1]}"' if value[0] else '"0"'
     elif isinstance(value, tuple) and kind is detectors.DetectorNames and len(value) == 1:
         text = ascii_quoted(value[0])
+    elif isinstance(value, SecretStr):
+        text = '""'  # the only secret that is a default
     elif isinstance(value, (tuple, list)):
         text = "[" + ", ".join(shown(item, Slot(None)) for item in value) + "]"
     return text

@@ -107,6 +107,25 @@ def test_a_file_that_has_gone_since_is_still_named(tmp_path: Path) -> None:
     assert findings(config, path) == [Problem(f"{path}:1", "cameras.a.source", "the file gone does not exist")]
 
 
+def test_interfaces_that_this_machine_lacks_are_warned_of(tmp_path: Path) -> None:
+    [line] = warned(tmp_path, "[webrtc]\ninterfaces = ['l?', 'none*']" + CAMERA)
+    assert line.startswith('c.toml:2: webrtc.interfaces: no interface of this machine is named "none*"; it has lo')
+
+
+def test_ice_servers_that_are_not_used_are_warned_of(tmp_path: Path) -> None:
+    login = "username = 'u', credential = 'c'"
+    urls = "['stuns:a', 'stun:b', 'stun:c', 'turns:d?transport=udp', 'turn:e', 'turns:f']"
+    lines = warned(tmp_path, f"[webrtc]\nice_servers = [{{urls = {urls}, {login}}}]" + CAMERA)
+    assert [line.split(": ")[2].split(" ")[0] for line in lines] == [
+        "stun:c",
+        "stuns:a",
+        "turns:d?transport=udp",
+        "turns:f",
+    ]
+    assert all(line.startswith("c.toml:2: webrtc.ice_servers: ") for line in lines)
+    assert warned(tmp_path, f"[webrtc]\nice_servers = [{{urls = ['stun:b', 'turns:e'], {login}}}]" + CAMERA) == []
+
+
 def secure(folder: Path, key: str = "server.key", listen: str = "127.0.0.1:8322") -> str:
     return f"[rtsp]\ntls_listen = '{listen}'\ncertificate = '{folder}/server.pem'\nkey = '{folder}/{key}'{CAMERA}"
 

@@ -104,12 +104,26 @@ def test_too_few_udp_ports_for_the_viewers_are_a_mistake_with_a_range_that_would
     assert problems("[webrtc]\nudp_ports = '65500-65535'\nmax_viewers = 50") == [
         (
             "c.toml:2 webrtc.udp_ports",
-            "36 ports are too few for max_viewers = 50: each viewer takes at least one; "
-            'widen the range ("65486-65535") or lower max_viewers',
+            "36 ports are too few for max_viewers = 50: each viewer takes one; "
+            'widen the range ("65486-65535"), lower max_viewers, or write a single port, which serves all ("65500")',
         )
     ]
     assert problems("[webrtc]\nudp_ports = '40000-40099'") == []
     assert problems("[webrtc]\nudp_ports = '0'") == []
+
+
+@pytest.mark.parametrize("port", ["40000", "40000-40000"])
+def test_a_single_port_serves_any_number_of_viewers(port: str) -> None:
+    assert problems(f"[webrtc]\nudp_ports = '{port}'\nmax_viewers = 5000") == []
+
+
+def test_media_over_tcp_takes_a_port_of_its_own() -> None:
+    assert problems("[webrtc]\ntcp_port = 8555") == []
+    for port, table in ((8080, "http"), (8554, "rtsp")):
+        [(place, message)] = problems(f"[webrtc]\ntcp_port = {port}")
+        assert place == "c.toml:2 webrtc.tcp_port"
+        assert f"[{table}] listen" in message
+    assert problems("[rtsp]\nenabled = false\n[webrtc]\ntcp_port = 8554") == []
 
 
 @pytest.mark.parametrize(
