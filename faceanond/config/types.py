@@ -66,6 +66,11 @@ def address(value: object) -> tuple[str, int]:
     return host, port
 
 
+def optional_address(value: object) -> tuple[str, int] | None:
+    """The same, or nothing from ""."""
+    return None if value is None or value == "" else address(value)
+
+
 def port_range(value: object) -> tuple[int, int]:
     """(first, last) from "40000-40100", the same number twice from "40000", or (0, 0) from "0": any port."""
     if isinstance(value, tuple):  # a default
@@ -140,14 +145,14 @@ def source(value: object) -> Source:
 _EXAMPLES = {"file": "/srv/video/lobby.mp4", "v4l2": "/dev/video0"}
 
 
-def _network(scheme: str, text: str) -> Source:
+def _network(scheme: str, text: str, *, what: str = "source", login: str = "username and password") -> Source:
     try:
         parts = urlsplit(text)
     except ValueError:  # its text may repeat a password
-        raise ValueError(f'the source\'s URL is malformed; expected "{scheme}://HOST/PATH"') from None
+        raise ValueError(f'the {what}\'s URL is malformed; expected "{scheme}://HOST/PATH"') from None
     if "@" in parts.netloc:
         raise ValueError(
-            "the source's URL holds a user name or password; give them as the keys username and password, "
+            f"the {what}'s URL holds a user name or password; give them as the keys {login}, "
             'so that they never show: password = "${credential:NAME}"'
         )
     try:
@@ -155,12 +160,39 @@ def _network(scheme: str, text: str) -> Source:
     except ValueError:
         usable = False
     if not usable:
-        raise ValueError("the port of the source's URL is not a number from 1 to 65535")
+        raise ValueError(f"the port of the {what}'s URL is not a number from 1 to 65535")
     if not parts.hostname:
-        raise ValueError(f'the source\'s URL names no host; expected "{scheme}://HOST/PATH"')
+        raise ValueError(f'the {what}\'s URL names no host; expected "{scheme}://HOST/PATH"')
     if any(character.isspace() or not character.isprintable() for character in text):
-        raise ValueError("the source's URL holds a space or a control character; write them as %20 and the like")
+        raise ValueError(f"the {what}'s URL holds a space or a control character; write them as %20 and the like")
     return Source(scheme, text)
+
+
+PUSH_SCHEMES = ("rtsp", "rtsps", "http", "https")
+CAMERA_PLACE = "{camera}"
+"""What stands for the camera's name in a URL that is for all of them."""
+
+
+def push_url(value: object) -> str:
+    """Where a camera is pushed to; "" for nowhere. "{camera}" in it stands for the camera's name."""
+    expected = f'expected "rtsp://HOST/PATH" or "https://HOST/PATH" (WHIP); {CAMERA_PLACE} is replaced by the name'
+    if not isinstance(value, str):
+        raise ValueError(expected)
+    text = value.strip()
+    if not text:
+        return ""
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme.lower() not in PUSH_SCHEMES:
+        raise ValueError(f"{expected}; use one of {', '.join(f'{name}:' for name in PUSH_SCHEMES)}")
+    if re.search(r"[{}]", rest.replace(CAMERA_PLACE, "")):
+        raise ValueError(f"the only thing that can stand in braces is {CAMERA_PLACE}; write others as %7B and %7D")
+    _network(scheme.lower(), push_address(text, "camera"), what="push", login="username, password and token")
+    return text
+
+
+def push_address(url: str, camera: str) -> str:
+    """A push URL with the camera's name in it."""
+    return url.replace(CAMERA_PLACE, camera)
 
 
 def origin(value: object) -> str:
@@ -220,6 +252,15 @@ FROM_FILE = "from a file"
 T = TypeVar("T")
 
 
+def camera_pattern(value: object) -> str:
+    """The name of a camera, with "*" for any letters."""
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9_*-]{1,63}", value):
+        raise ValueError(
+            'expected the name of a camera, such as "lobby", or with "*" for any letters, such as "yard-*"'
+        )
+    return value
+
+
 def _textual(parse: Callable[[object], T]) -> BeforeValidator:
     """Lets Python callers give the parsed value, and makes files give the text that says its unit."""
 
@@ -244,6 +285,7 @@ Duration = Annotated[float, _textual(duration)]
 Interval = Annotated[float, _textual(duration), AfterValidator(off_or_seconds)]
 Bitrate = Annotated[int, BeforeValidator(bitrate)]
 Address = Annotated[tuple[str, int], BeforeValidator(address)]
+OptionalAddress = Annotated[tuple[str, int] | None, BeforeValidator(optional_address)]
 PortRange = Annotated[tuple[int, int], BeforeValidator(port_range)]
 Thresholds = Annotated[tuple[float, float, float], BeforeValidator(thresholds)]
 SourceUrl = Annotated[Source, BeforeValidator(source)]
@@ -251,3 +293,5 @@ Origin = Annotated[str, BeforeValidator(origin)]
 ExternalAddress = Annotated[str, BeforeValidator(external_address)]
 InterfaceName = Annotated[str, BeforeValidator(interface_name)]
 IceUrl = Annotated[str, BeforeValidator(ice_url)]
+CameraPattern = Annotated[str, BeforeValidator(camera_pattern)]
+PushUrl = Annotated[str, BeforeValidator(push_url)]

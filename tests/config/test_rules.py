@@ -54,6 +54,36 @@ def test_listeners_that_do_not_meet_are_fine(http: str, rtsp: str) -> None:
     assert listening(http, rtsp) == []
 
 
+SECURE = "certificate = 'a.pem'\nkey = 'a.key'"
+
+
+@pytest.mark.parametrize("port", [80, 81])
+def test_the_secure_listener_needs_a_port_of_its_own(port: int) -> None:
+    [(place, message)] = listening(":80", ":81", f"tls_listen = ':{port}'\n{SECURE}")
+    assert place == "c.toml:5 rtsp.tls_listen"
+    assert f"port {port} is taken by [{'http' if port == 80 else 'rtsp'}] listen already" in message
+    assert "such as 8322" in message
+
+
+def test_listeners_of_a_server_that_is_off_are_in_nobodys_way() -> None:
+    assert listening(":80", ":80", f"enabled = false\ntls_listen = ':80'\n{SECURE}") == []
+
+
+def test_a_secure_listener_needs_a_certificate_and_its_key() -> None:
+    assert [place for place, _ in listening(":80", ":81", "tls_listen = ':82'")] == [
+        "c.toml:3 rtsp.certificate",
+        "c.toml:3 rtsp.key",
+    ]
+    assert listening(":80", ":81", f"tls_listen = ':82'\n{SECURE}") == []
+
+
+def test_a_certificate_that_nobody_would_use_is_a_mistake() -> None:
+    [first, second] = listening(":80", ":81", SECURE)
+    assert first[0] == "c.toml:5 rtsp.certificate"
+    assert 'add tls_listen = ":8322", or remove certificate' in first[1]
+    assert second[0] == "c.toml:6 rtsp.key"
+
+
 @pytest.mark.parametrize(("name", "device"), [("mtcnn", "tensorrt"), ("yunet", "cuda"), ("centerface", "auto")])
 def test_a_detector_runs_on_devices_that_suit_it(name: str, device: str) -> None:
     assert problems(f"[detector]\nname = '{name}'\ndevice = '{device}'") == []

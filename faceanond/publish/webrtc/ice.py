@@ -204,7 +204,8 @@ class EdgeConnection(aioice.Connection):
             super().request_received(message, addr, protocol)
 
     def data_received(self, data: bytes, component: int) -> None:
-        if self._queue.qsize() < MOST_WAITING:
+        # aiortc looks at the first byte; an empty datagram from anybody would end the session.
+        if data and self._queue.qsize() < MOST_WAITING:
             super().data_received(data, component)
 
 

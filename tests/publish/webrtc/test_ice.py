@@ -48,6 +48,12 @@ async def test_datagrams_that_nobody_reads_do_not_pile_up() -> None:
     assert connection._queue.qsize() == ice.MOST_WAITING
 
 
+async def test_an_empty_datagram_is_nobody_s_business() -> None:
+    connection = EdgeConnection(aioice.Connection(ice_controlling=False), Network(), None)
+    connection.data_received(b"", 1)
+    assert connection._queue.qsize() == 0
+
+
 async def test_aiortc_uses_the_agent_that_it_was_given() -> None:
     connection = RTCPeerConnection()
     try:
