@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 from collections.abc import AsyncIterator
 
@@ -118,6 +119,26 @@ async def test_a_message_with_a_spoilt_attribute_is_no_error(port: SharedPort) -
         assert spoilt != whole
         gate(port).datagram_received(spoilt, ONE)
         assert port.peers == 0
+
+
+async def test_damaged_datagrams_are_no_errors_and_get_nothing(
+    port: SharedPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dice = random.Random(20261127)
+    async with agent(Network(shared=port)) as one:
+        sent = Sent(gate(port), monkeypatch)
+        gate(port).datagram_received(check(one), ONE)
+        sent.datagrams.clear()
+        for _ in range(2000):
+            data = bytearray(check(one))
+            # All but the checksum at the end is signed.
+            for place in dice.sample(range(len(data) - 8), dice.randint(1, 4)):
+                data[place] ^= dice.randint(1, 255)
+            data = data[: dice.choice([len(data), dice.randint(0, len(data))])]
+            gate(port).datagram_received(bytes(data), dice.choice([ONE, OTHER]))
+        assert sent.datagrams == []
+        assert port.peers == 1
+        assert one._queue.qsize() <= 256
 
 
 async def test_an_address_in_use_goes_to_another_session_only_by_a_round_trip(
