@@ -323,6 +323,9 @@ async def test_any_number_of_viewers_share_a_single_port() -> None:
             for watching in (one, other, third):
                 assert (await watching.picture()).width == 320
             assert streams["lobby"].viewers() == {"webrtc": 2}
+            with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as stranger:
+                stranger.sendto(b"hello", ("127.0.0.1", first))
+            await until(lambda: service.dropped().get("unknown"))
             assert await service.end(answers[0].session_id)
             await until(lambda: service.sessions == 2)
             assert (await other.picture()).width == 320
