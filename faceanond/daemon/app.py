@@ -95,6 +95,7 @@ class App:
     async def _listen(self, stack: AsyncExitStack, pages: Executor) -> None:
         """Opens every listener; each is closed by the stack."""
         config, clock, find = self._config, self._clock, self._fleet.stream
+        whep = await stack.enter_async_context(WhepService(find, config.webrtc, clock=clock))
         metrics = Metrics(
             self._fleet.cameras,
             self._statistics,
@@ -103,8 +104,8 @@ class App:
             ffmpeg=ffmpeg_version(),
             executor=pages,
             logins=lambda: self._failures.counts,
+            strays=whep.dropped,
         )
-        whep = await stack.enter_async_context(WhepService(find, config.webrtc, clock=clock))
         rtsp = None
         if config.rtsp.enabled:
             players = RtspServer(find, config.rtsp, clock=clock, access=self._access, failures=self._failures)
