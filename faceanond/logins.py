@@ -45,7 +45,7 @@ class FailedLogins:
     def wait(self, address: str) -> int:
         """Whole seconds until this address may try again; 0 when it may now. Whoever must wait is not even listened to:
         else the right password would be found all the same."""
-        left = self._left(_network(address))
+        left = self._left(network_of(address))
         return 0 if left >= 1 else math.ceil((1 - left) / RATE)
 
     def note(self, protocol: str, address: str, *, name: str = "", again: bool = False) -> None:
@@ -61,7 +61,7 @@ class FailedLogins:
             log.warning("login failed", protocol=protocol, client=client, viewer=claimed or None, count=told.count)
         if again:
             return
-        network = _network(address)
+        network = network_of(address)
         left = self._left(network)
         self._tries[network] = (max(0.0, left - 1), self._clock.monotonic())
         self._tries.move_to_end(network)
@@ -73,7 +73,8 @@ class FailedLogins:
         return min(float(BURST), left + (self._clock.monotonic() - since) * RATE)
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
+    """What counts as one address: for IPv6 the network of 64 bits, whose addresses one machine may take at will."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

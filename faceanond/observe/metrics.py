@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from faceanond.observe.catalogue import (
     BUILD_INFO,
     CAMERA_METRICS,
+    EVENT_LOOP_LAG,
     INFERENCE_METRICS,
     LOGINS,
     Build,
@@ -33,8 +34,8 @@ Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
 
 class Metrics:
-    """The /metrics page. `cameras` and `inference` give snapshots from memory; each scrape calls both once. `logins`
-    gives the wrong logins since the start, by protocol.
+    """The /metrics page. `cameras`, `inference` and `loop_lag` give snapshots from memory; each scrape calls each once.
+    `logins` gives the wrong logins since the start, by protocol.
 
     `scrape` writes in `executor`, which stays its owner's.
     """
@@ -43,6 +44,7 @@ class Metrics:
         self,
         cameras: Callable[[], Iterable[CameraStatus]],
         inference: Callable[[], InferenceStatus | None],
+        loop_lag: Callable[[], HistogramSnapshot],
         *,
         version: str,
         ffmpeg: str,
@@ -52,6 +54,7 @@ class Metrics:
         self._cameras = cameras
         self._inference = inference
         self._logins = logins
+        self._loop_lag = loop_lag
         self._version = version
         self._ffmpeg = ffmpeg
         self._process = CollectorRegistry()
@@ -74,7 +77,7 @@ class Metrics:
         inference = self._inference()
         provider = inference.provider if inference is not None else "none"
         build = Build(self._version, provider, self._ffmpeg)
-        return Snapshot(tuple(self._cameras()), inference, build, dict(self._logins()), self._process)
+        return Snapshot(tuple(self._cameras()), inference, self._loop_lag(), build, dict(self._logins()), self._process)
 
     @staticmethod
     def _expose(snapshot: Snapshot, accept: str | None) -> tuple[bytes, str]:
@@ -90,6 +93,7 @@ class Snapshot(Collector):
 
     cameras: Sequence[CameraStatus]
     inference: InferenceStatus | None
+    loop_lag: HistogramSnapshot
     build: Build
     logins: Mapping[str, int]
     process: CollectorRegistry
@@ -105,6 +109,7 @@ class Snapshot(Collector):
         if self.inference is not None:
             for inference in INFERENCE_METRICS:
                 yield _family(inference, inference.labels, inference.read(self.inference))
+        yield _family(EVENT_LOOP_LAG, (), EVENT_LOOP_LAG.read(self.loop_lag))
         yield from self.process.collect()  # type: ignore[misc]
 
 

@@ -151,10 +151,10 @@ def is_preflight(request: web.Request) -> bool:
 def is_same_origin(origin: str, request: web.Request) -> bool:
     """By host and port alone: behind a proxy that ends TLS we do not know the page's scheme."""
     try:
-        place = urlsplit(origin).netloc
-    except ValueError:
+        authority = urlsplit(origin).netloc
+    except ValueError:  # brackets without an address, which no browser sends
         return False
-    return place.lower() == request.headers.get(hdrs.HOST, "").lower()
+    return authority.lower() == request.headers.get(hdrs.HOST, "").lower()
 
 
 @web.middleware

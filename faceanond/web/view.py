@@ -41,7 +41,9 @@ class Whep(Protocol):
     `owner` is the viewer who asks: a session is there for the one alone who made it.
     """
 
-    async def offer(self, camera: str, sdp: str, *, local: str | None = None, owner: str = "") -> Answer: ...
+    async def offer(
+        self, camera: str, sdp: str, *, local: str | None = None, remote: str | None = None, owner: str = ""
+    ) -> Answer: ...
 
     async def end(self, session_id: str, *, camera: str, owner: str = "") -> bool: ...
 

@@ -81,7 +81,9 @@ class WhepRoutes:
         self._slow_down(self._offers, request, "offers")
         sdp = await _text(request)
         try:
-            answer = await self._service.offer(name, sdp, local=_local_address(request), owner=viewer_of(request).name)
+            answer = await self._service.offer(
+                name, sdp, local=_local_address(request), remote=request.remote, owner=viewer_of(request).name
+            )
         except OfferError as error:
             raise _refusal(error) from None
         headers = CIMultiDict({str(hdrs.LOCATION): f"/whep/{name}/{answer.session_id}", "Accept-Patch": FRAGMENT})

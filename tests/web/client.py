@@ -32,7 +32,9 @@ class Answering:
         self.ended: dict[str, tuple[str, str]] = {}
         self.fragments: list[str] = []
 
-    async def offer(self, camera: str, sdp: str, *, local: str | None = None, owner: str = "") -> Answer:
+    async def offer(
+        self, camera: str, sdp: str, *, local: str | None = None, remote: str | None = None, owner: str = ""
+    ) -> Answer:
         self.offers.append((camera, sdp, local))
         if self.error is not None:
             raise self.error

@@ -98,6 +98,12 @@ async def test_a_configured_origin_may_ask_with_a_token_for_what_is_read(path: s
             assert not [name for name in response.headers if name.startswith("Access-Control")]
 
 
+@pytest.mark.parametrize("origin", ["http://[::1", "http://[", "//", "null"])
+async def test_an_origin_that_is_none_is_another_one(origin: str) -> None:
+    async with serving() as client, client.post("/whep/yard", headers={**OFFER, "Origin": origin}) as response:
+        assert response.status == 403
+
+
 async def test_our_own_page_does() -> None:
     async with serving() as client:
         headers = {**OFFER, "Origin": str(client.make_url("/")).rstrip("/")}

@@ -63,10 +63,10 @@ function sentence(text) {
   return text ? `${text[0].toUpperCase()}${text.slice(1)}.` : "";
 }
 
-function playsH264() {
+function playsVideo() {
   if (!("RTCPeerConnection" in window)) return false;
   const capabilities = RTCRtpReceiver.getCapabilities?.("video");
-  return !capabilities || capabilities.codecs.some((codec) => codec.mimeType.toLowerCase() === "video/h264");
+  return !capabilities || capabilities.codecs.some((codec) => /^video\/(h264|vp8)$/i.test(codec.mimeType));
 }
 
 function sleep(ms, signal) {
@@ -98,7 +98,7 @@ async function refusal(response) {
     case 404:
       return new Trouble("This camera is no longer configured", "", { retry: 15 });
     case 406:
-      return new Trouble("This browser offers no suitable H.264", sentence(problem.detail), { final: true });
+      return new Trouble("This browser offers no suitable video", sentence(problem.detail), { final: true });
     case 409:
       return new Trouble("No video now", "The camera is switched off or has not started.", { retry });
     case 429:
@@ -137,8 +137,8 @@ export class Player {
     while (!signal.aborted) {
       const began = performance.now();
       try {
-        if (!playsH264()) {
-          throw new Trouble("This browser offers no H.264", "Chromium, Firefox and Safari play it; some builds leave it out.", { final: true });
+        if (!playsVideo()) {
+          throw new Trouble("This browser offers neither H.264 nor VP8", "Chromium, Firefox and Safari play both.", { final: true });
         }
         this.onChange({ playing: false, words: failures ? "Connecting again…" : "Connecting…" });
         await this.#play(signal);
@@ -173,7 +173,7 @@ export class Player {
       if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
       await connection.setLocalDescription(await connection.createOffer());
       await gathered(connection);
-      // With the origin, because a page that was opened as http://name:password@host/ may not ask relatively.
+      // With the origin, because a page that was opened with name and password in its address may not ask relatively.
       const response = await fetch(`${location.origin}/whep/${this.name}`, {
         method: "POST",
         headers: { "Content-Type": "application/sdp" },
