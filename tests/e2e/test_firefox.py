@@ -46,7 +46,7 @@ async def test_firefox_plays_the_camera_of_the_viewer_who_logs_in(tmp_path: Path
             await browser.resize(1280, 800)
             await browser.open(running.url.replace("//", "//guard:guards-password@"))
             first = await browser.until(DECODED % 0, seconds=40)
-            later = await browser.until(DECODED % (first["frames"] + 20), seconds=40)
+            later = await browser.until(DECODED % (first["frames"] + 5), seconds=40)
             assert later["codec"] in ("video/VP8", "video/H264")
             shown = await browser.evaluate("[...document.querySelectorAll('.tile')].map((tile) => tile.dataset.camera)")
             assert shown == ["lobby"]
