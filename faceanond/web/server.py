@@ -41,6 +41,9 @@ class _Connection(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
+        if isinstance(exc, UnicodeEncodeError):
+            # aiohttp quotes an Expect header that it does not know, and stumbles when that is no text.
+            status = HTTPStatus.BAD_REQUEST
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("connection failed", exc_info=exc)
         response = problem(HTTPStatus(status), "the request is not valid HTTP/1.1")

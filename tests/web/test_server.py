@@ -133,6 +133,7 @@ async def test_a_request_that_never_ends_does_not_hold_up_the_end(monkeypatch: p
         b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
         b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nExpect: \xff\xfe\r\n\r\n",
     ],
 )
 async def test_what_is_no_http_gets_a_bare_400_and_no_traceback(
