@@ -32,6 +32,7 @@ from faceanond.config.model import (
     Log,
     Overload,
     Probe,
+    Push,
     Rtsp,
     Track,
     Viewer,
@@ -47,7 +48,7 @@ from faceanond.redact import redact
 LARGEST = 16 * 1024 * 1024
 """Bytes of a configuration file at most; ten thousand cameras take about three."""
 
-FLEET_TABLES = ("detector", "track", "anonymise", "encode", "probe")
+FLEET_TABLES = ("detector", "track", "anonymise", "encode", "probe", "push")
 """Tables whose keys are the fleet's defaults and may stand in a camera as well."""
 
 PROCESS_WIDE = frozenset(("detector", key) for key in PROCESS_KEYS)
@@ -60,6 +61,7 @@ _TABLES: Mapping[str, type[BaseModel]] = {
     "encode": Encode,
     "overload": Overload,
     "probe": Probe,
+    "push": Push,
     "http": Http,
     "rtsp": Rtsp,
     "webrtc": WebRtc,
@@ -178,11 +180,15 @@ class _Loader:
             self._check(rules.device(detector))
         if isinstance(http, Http) and isinstance(rtsp, Rtsp):
             self._check(rules.listeners(http, rtsp))
+        if isinstance(rtsp, Rtsp):
+            self._check(rules.certificate(rtsp))
         track, overload = fleet["track"], fleet["overload"]
         if isinstance(track, Track) and isinstance(overload, Overload) and not cameras:
             self._check(rules.in_time((), track, overload))
         if isinstance(webrtc, WebRtc):
             self._check(rules.viewers(webrtc))
+            if isinstance(http, Http) and isinstance(rtsp, Rtsp):
+                self._check(rules.media_port(http, rtsp, webrtc))
         for name, camera in cameras.items():
             self._check(rules.login(name, camera))
             if isinstance(overload, Overload):
@@ -190,6 +196,7 @@ class _Loader:
         for name, viewer in viewers.items():
             self._check(rules.viewer(name, viewer, data.get("cameras", {})))
         self._check(rules.tokens(viewers))
+        self._check(rules.pushes(cameras, data))
         if self._problems:
             return None
         config = Config.model_validate({**fleet, "viewers": viewers, "cameras": cameras})

@@ -18,9 +18,12 @@ from faceanond.config.types import (
     Duration,
     ExternalAddress,
     IceUrl,
+    InterfaceName,
     Interval,
+    OptionalAddress,
     Origin,
     PortRange,
+    PushUrl,
     SourceUrl,
     Thresholds,
     polygons,
@@ -208,6 +211,23 @@ class Probe(Table):
     )
 
 
+class Push(Table):
+    """[push]: the anonymised stream is sent on to a media server, which then carries its viewers."""
+
+    url: PushUrl = Field(
+        default="",
+        description="where to: rtsp: or rtsps: (ANNOUNCE and RECORD), or http: or https: (WHIP); {camera} in it is "
+        "replaced by the camera's name; nowhere when empty",
+    )
+    username: str = Field(default="", description="user name at an RTSP server; none when empty")
+    password: SecretStr = Field(default=SecretStr(""), description="password at an RTSP server")
+    token: SecretStr = Field(default=SecretStr(""), description="bearer token at a WHIP server; none when empty")
+    transport: Literal["tcp", "udp"] = Field(default="tcp", description="how RTSP carries the pictures")
+    tls_verify: bool = Field(
+        default=True, description="whether the certificate of an rtsps: or https: server is checked"
+    )
+
+
 class Overload(Table):
     """[overload]: what happens when pictures come faster than they can be worked off; for the whole process."""
 
@@ -240,8 +260,19 @@ class Rtsp(Table):
         default=("127.0.0.1", 8554),
         description="address and port; ':8554' listens on every interface; without [viewers] it asks for no password",
     )
+    tls_listen: OptionalAddress = Field(
+        default=None,
+        description="address and port of RTSPS, the same inside TLS, such as ':8322'; not served when empty",
+    )
+    certificate: str = Field(
+        default="", description="the file of the certificate for tls_listen, with its chain, in PEM form"
+    )
+    key: str = Field(default="", description="the file of the certificate's private key, without a passphrase")
     max_sessions: int = Field(
         default=100, ge=1, le=10_000, description="players at the same time, all cameras together"
+    )
+    max_per_address: int = Field(
+        default=50, ge=1, le=10_000, description="connections from one address; a recorder or a proxy may need more"
     )
 
 
@@ -260,10 +291,24 @@ class WebRtc(Table):
         default=(), description="STUN and TURN servers; none are asked when empty"
     )
     external_addresses: Annotated[tuple[ExternalAddress, ...], Strict(False)] = Field(
-        default=(), description="addresses under which viewers reach this machine from outside, when behind NAT"
+        default=(),
+        description="addresses or host names under which viewers reach this machine from outside, when behind NAT",
+    )
+    interfaces: Annotated[tuple[InterfaceName, ...], Strict(False)] = Field(
+        default=(),
+        description="network interfaces whose addresses viewers are offered, such as 'eth*'; all but loopback and "
+        "the bridges of containers when empty",
     )
     udp_ports: PortRange = Field(
-        default=(0, 0), description="the UDP ports for media, to be opened in a firewall; '0' takes any free port"
+        default=(0, 0),
+        description="the UDP ports for media, to be opened in a firewall: '40000' serves all viewers, '40000-40100' "
+        "one each, '0' takes any free ones",
+    )
+    tcp_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="the TCP port for media, for viewers whose network lets no UDP through; 0 is none",
     )
     max_viewers: int = Field(
         default=100, ge=1, le=10_000, description="browsers at the same time, all cameras together"
@@ -321,6 +366,7 @@ class Camera(Table):
     anonymise: Anonymise = Anonymise()
     encode: Encode = Encode()
     probe: Probe = Probe()
+    push: Push = Push()
 
 
 class Config(Table):
@@ -331,6 +377,7 @@ class Config(Table):
     anonymise: Anonymise = Anonymise()
     encode: Encode = Encode()
     probe: Probe = Probe()
+    push: Push = Push()
     overload: Overload = Overload()
     http: Http = Http()
     rtsp: Rtsp = Rtsp()

@@ -28,6 +28,9 @@ FRESH = 0.5
 """A viewer who joins so soon after a keyframe starts with that one, at once, instead of costing everybody another.
 It runs so much behind the others until its player catches up, so not longer."""
 
+PUSHES = frozenset(("push_rtsp", "push_whip"))
+"""Readers that carry the stream to a media server: their bytes count, but they are no viewers."""
+
 
 class StreamClosedError(Exception):
     """Nothing more will come from this stream."""
@@ -146,8 +149,8 @@ class Stream:
         return self._dropped
 
     def viewers(self) -> dict[str, int]:
-        """Readers now, by protocol; a protocol that was ever used stays, with 0."""
-        return dict(self._viewers)
+        """Viewers now, by protocol; a protocol that was ever used stays, with 0."""
+        return {protocol: readers for protocol, readers in self._viewers.items() if protocol not in PUSHES}
 
     def write(self, packet: EncodedPacket) -> None:
         """Hands a packet to every reader. Never waits; ignored after `close`.

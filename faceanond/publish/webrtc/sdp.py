@@ -40,7 +40,6 @@ _CANDIDATE = re.compile(
 _ANSWERED_PLI = re.compile(r"a=rtcp-fb:(\d{1,3}) nack pli")
 _LEVEL = re.compile(r"(profile-level-id=42[0-9a-f]{2})([0-9a-f]{2})")
 _BASELINE = re.compile(r"(?i)42[0-9a-f]{4}")
-_DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 _DYNAMIC = range(96, 128)
 """Payload types that aiortc takes over from an offer; it renumbers others, which no viewer would understand."""
 
@@ -89,7 +88,7 @@ def read_offer(text: str) -> Offer:
         raise UnsupportedOfferError("the offer's video section is rejected (port 0)")
     if not video.protocol.endswith("TLS/RTP/SAVPF"):
         raise UnsupportedOfferError(f"the offer's video uses {video.protocol}; only UDP/TLS/RTP/SAVPF is served")
-    _require_receive_only(video, session)
+    _require_receiver(video, session)
     if video.first("rtcp-mux") is None:
         raise UnsupportedOfferError("the offer's video section lacks a=rtcp-mux")
     mid = video.first("mid")
@@ -213,14 +212,15 @@ def _split(text: str) -> tuple[Section, list[Section]]:
     return Section("session", 0, "", (), session), sections
 
 
-def _require_receive_only(video: Section, session: Section) -> None:
+def _require_receiver(video: Section, session: Section) -> None:
+    """A viewer may offer to send as well (sendrecv, which is also what no direction means); the answer declines that,
+    and aiortc never hears of it, so that nothing that comes in is kept."""
     for place in (video, session):
         for name, _ in place.attributes:
-            if name in _DIRECTIONS:
-                if name == "recvonly":
-                    return
+            if name in ("sendonly", "inactive"):
                 raise UnsupportedOfferError(f"the offer's video is {name}; it must be recvonly")
-    raise UnsupportedOfferError("the offer's video is sendrecv (no direction given); it must be recvonly")
+            if name in ("recvonly", "sendrecv"):
+                return
 
 
 def _transport(places: tuple[Section, ...], name: str, pattern: re.Pattern[str]) -> str:
@@ -308,23 +308,33 @@ def _parameters(text: str) -> dict[str, str]:
     return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
+def read_candidate(value: str) -> tuple[tuple[str, int], str] | None:
+    """The value of an a=candidate line as (address and port, the rest of a fresh line after its foundation).
+
+    None for what is left out on purpose, and for what a viewer must not make us send anything to: our own loopback,
+    or a group.
+    """
+    match = _CANDIDATE.fullmatch(value)
+    if match is None or not 0 < int(match[3]) < 65536 or int(match[1]) >= 2**31:
+        return None
+    try:
+        address = ipaddress.ip_address(match[2])
+    except ValueError:
+        return None
+    if address.is_loopback or address.is_unspecified or address.is_multicast or address.is_link_local:
+        return None
+    rest = f"1 udp {match[1]} {address} {match[3]} typ {match[4]}"
+    if match[4] != "host":
+        unknown = "::" if address.version == 6 else "0.0.0.0"  # noqa: S104 (nothing is bound)
+        rest += f" raddr {unknown} rport 9"
+    return (str(address), int(match[3])), rest
+
+
 def _candidates(places: tuple[Section, ...]) -> list[str]:
     found: dict[tuple[str, int], str] = {}
     for place in places:
         for value in place.values("candidate"):
-            match = _CANDIDATE.fullmatch(value)
-            if match is None or not 0 < int(match[3]) < 65536 or int(match[1]) >= 2**31:
-                continue
-            try:
-                address = ipaddress.ip_address(match[2])
-            except ValueError:
-                continue
-            # A viewer must not make us send anything to our own loopback or to a group.
-            if address.is_loopback or address.is_unspecified or address.is_multicast or address.is_link_local:
-                continue
-            key = (str(address), int(match[3]))
-            if key not in found and len(found) < MOST_CANDIDATES:
-                line = f"a=candidate:{len(found) + 1} 1 udp {match[1]} {address} {match[3]} typ {match[4]}"
-                unknown = "::" if address.version == 6 else "0.0.0.0"  # noqa: S104 (nothing is bound)
-                found[key] = line if match[4] == "host" else f"{line} raddr {unknown} rport 9"
+            candidate = read_candidate(value)
+            if candidate is not None and candidate[0] not in found and len(found) < MOST_CANDIDATES:
+                found[candidate[0]] = f"a=candidate:{len(found) + 1} {candidate[1]}"
     return list(found.values())

@@ -93,6 +93,8 @@ async function refusal(response) {
   const problem = await response.json().catch(() => ({}));
   const retry = Number(response.headers.get("Retry-After")) || 0;
   switch (response.status) {
+    case 401:
+      return new Trouble("Not logged in", "Load this page again to log in.", { final: true });
     case 404:
       return new Trouble("This camera is no longer configured", "", { retry: 15 });
     case 406:
@@ -171,7 +173,8 @@ export class Player {
       if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
       await connection.setLocalDescription(await connection.createOffer());
       await gathered(connection);
-      const response = await fetch(`/whep/${this.name}`, {
+      // With the origin, because a page that was opened with name and password in its address may not ask relatively.
+      const response = await fetch(`${location.origin}/whep/${this.name}`, {
         method: "POST",
         headers: { "Content-Type": "application/sdp" },
         body: connection.localDescription.sdp,
@@ -187,7 +190,7 @@ export class Player {
       finish();
       this.video.srcObject = null;
       connection.close();
-      if (session) fetch(session, { method: "DELETE", keepalive: true }).catch(() => {});
+      if (session) fetch(location.origin + session, { method: "DELETE", keepalive: true }).catch(() => {});
     }
   }
 
