@@ -94,9 +94,14 @@ def test_secret_values_are_all_passwords_and_all_that_was_fetched() -> None:
         source = "http://x/?token=${env:TOKEN}"
         username = "u"
         password = "p@ss"
+        [push]
+        password = "fleet"
+        [cameras.a.push]
+        token = "bearer"
+        password = ""
     """
     config = parse(text, "c.toml", environ={"TOKEN": "t0k"})
-    assert secret_values(config) == {"turn-pass", "t0k", "p@ss", "p%40ss"}
+    assert secret_values(config) == {"turn-pass", "t0k", "p@ss", "p%40ss", "fleet", "bearer"}
     assert "p@ss" not in repr(config)
 
 
