@@ -42,7 +42,9 @@ def gst_server(port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     need_tool("gst-inspect-1.0")
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [SYSTEM_PYTHON, str(SCRIPT), "--auth", "digest", "--port", str(port)], stdout=sink, stderr=subprocess.DEVNULL
+            [SYSTEM_PYTHON, str(SCRIPT), "--auth", "digest", "--port", str(port)],
+            stdout=sink,
+            stderr=subprocess.DEVNULL,
         )
     try:
         eventually(lambda: log.read_text() or process.poll() is not None, "the media server has started")

@@ -104,7 +104,9 @@ async def test_a_silent_name_server_holds_up_nobody_and_stopping_does_not_wait_f
         answer.set()
 
 
-async def _refused(network: Network, tls: ssl.SSLContext | None = None, host: str = "media", port: int = 1) -> PushError:
+async def _refused(
+    network: Network, tls: ssl.SSLContext | None = None, host: str = "media", port: int = 1
+) -> PushError:
     with pytest.raises(PushError) as caught:
         await network.connect(host, port, tls)
     return caught.value
@@ -125,7 +127,9 @@ async def test_a_certificate_of_an_authority_that_is_known_is_accepted(
         module._verifying.cache_clear()
 
 
-async def test_any_other_certificate_is_refused_unless_it_is_not_to_be_checked(clock: FakeClock, tmp_path: Path) -> None:
+async def test_any_other_certificate_is_refused_unless_it_is_not_to_be_checked(
+    clock: FakeClock, tmp_path: Path
+) -> None:
     server, _ = certified(tmp_path)
     async with Network(clock=clock) as network, listening(server) as port:
         error = await _refused(network, await network.tls(verify=True), "127.0.0.1", port)

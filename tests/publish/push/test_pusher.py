@@ -57,7 +57,9 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def pushing(clock: FakeClock, *script: Exception | float, keyframe: bool = True) -> AsyncIterator[tuple[Pusher, Server, Stream]]:
+async def pushing(
+    clock: FakeClock, *script: Exception | float, keyframe: bool = True
+) -> AsyncIterator[tuple[Pusher, Server, Stream]]:
     stream = Stream("yard", clock=clock)
     if keyframe:
         stream.write(packet(0, keyframe=True))

@@ -394,7 +394,9 @@ async def test_stopping_waits_for_a_silent_server_no_longer_than_a_second(clock:
 # While it records
 
 
-@pytest.mark.parametrize(("session", "every"), [("1;timeout=8", 4), ("1;timeout=60", 10), ("1", 10), ("1;timeout=0", 10)])
+@pytest.mark.parametrize(
+    ("session", "every"), [("1;timeout=8", 4), ("1;timeout=60", 10), ("1", 10), ("1;timeout=0", 10)]
+)
 async def test_the_server_hears_from_us_in_half_its_timeout_or_sooner(
     clock: FakeClock, session: str, every: float
 ) -> None:

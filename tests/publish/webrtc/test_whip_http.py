@@ -64,7 +64,9 @@ async def test_a_redirect_is_followed_with_the_offer_and_without_the_token_to_an
     assert second.deleted == ["/session/1"]
 
 
-@pytest.mark.parametrize("place", ["", "ftp://127.0.0.1/x", "http://user:password@127.0.0.1/x", "http://[/", "x" * 3000])
+@pytest.mark.parametrize(
+    "place", ["", "ftp://127.0.0.1/x", "http://user:password@127.0.0.1/x", "http://[/", "x" * 3000]
+)
 async def test_a_redirect_to_no_place_is_refused(clock: FakeClock, place: str) -> None:
     error = await refused(WhipServer([web.Response(status=307, headers={"Location": place})]), clock)
     assert error.fault is PushFault.REFUSED
