@@ -60,7 +60,8 @@ class CameraStatus:
 
     `source` and `last_error` are redacted. `last_frame` is the wall-clock time of the last captured picture.
     `dropped` is keyed by (stage, reason), `probed` by the leak probe's result. `fail_closed` names why the whole
-    picture is concealed now, or None. `push` is None where nothing is pushed.
+    picture is concealed now, or None. `vp8` tells whether a second encoding runs. `push` is None where nothing is
+    pushed.
     """
 
     name: str
@@ -90,6 +91,7 @@ class CameraStatus:
     probed: Mapping[str, int] = field(default_factory=dict)
     residual_faces: int = 0
     overload: OverloadState = OverloadState.NONE
+    vp8: bool = False
     push: PushStatus | None = None
 
     @property

@@ -66,13 +66,18 @@ def address(value: object) -> tuple[str, int]:
     return host, port
 
 
+def optional_address(value: object) -> tuple[str, int] | None:
+    """The same, or nothing from ""."""
+    return None if value is None or value == "" else address(value)
+
+
 def port_range(value: object) -> tuple[int, int]:
-    """(first, last) from "40000-40100", or (0, 0) from "0": any port."""
+    """(first, last) from "40000-40100", the same number twice from "40000", or (0, 0) from "0": any port."""
     if isinstance(value, tuple):  # a default
         return value
     match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError('expected "FIRST-LAST", such as "40000-40100", or "0" for any port')
+        raise ValueError('expected one port, such as "40000", or "FIRST-LAST", such as "40000-40100", or "0" for any')
     first, last = int(match[1]), int(match[2] or match[1])
     if first > last or last > 65535 or (first == 0 and last > 0):
         raise ValueError('expected "FIRST-LAST" with 1 <= FIRST <= LAST <= 65535, or "0" for any port')
@@ -221,6 +226,13 @@ def external_address(value: object) -> str:
     return str(parsed)
 
 
+def interface_name(value: object) -> str:
+    """A network interface's name, with the wildcards * and ?."""
+    if not isinstance(value, str) or re.fullmatch(r"[A-Za-z0-9_.@:*?\[\]!-]{1,64}", value) is None:
+        raise ValueError('expected the name of a network interface, such as "eth0", or a pattern, such as "eth*"')
+    return value
+
+
 def ice_url(value: object) -> str:
     """A STUN or TURN server (RFC 7064, RFC 7065): "stun:HOST:PORT" or "turn:HOST:PORT?transport=udp"."""
     expected = 'expected "stun:HOST:PORT" or "turn:HOST:PORT?transport=udp", such as "stun:stun.example.org:3478"'
@@ -238,6 +250,15 @@ FROM_FILE = "from a file"
 """The validation context of the loader: there a bare number is a mistake where the models' own defaults are numbers."""
 
 T = TypeVar("T")
+
+
+def camera_pattern(value: object) -> str:
+    """The name of a camera, with "*" for any letters."""
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9_*-]{1,63}", value):
+        raise ValueError(
+            'expected the name of a camera, such as "lobby", or with "*" for any letters, such as "yard-*"'
+        )
+    return value
 
 
 def _textual(parse: Callable[[object], T]) -> BeforeValidator:
@@ -264,10 +285,13 @@ Duration = Annotated[float, _textual(duration)]
 Interval = Annotated[float, _textual(duration), AfterValidator(off_or_seconds)]
 Bitrate = Annotated[int, BeforeValidator(bitrate)]
 Address = Annotated[tuple[str, int], BeforeValidator(address)]
+OptionalAddress = Annotated[tuple[str, int] | None, BeforeValidator(optional_address)]
 PortRange = Annotated[tuple[int, int], BeforeValidator(port_range)]
 Thresholds = Annotated[tuple[float, float, float], BeforeValidator(thresholds)]
 SourceUrl = Annotated[Source, BeforeValidator(source)]
 Origin = Annotated[str, BeforeValidator(origin)]
 ExternalAddress = Annotated[str, BeforeValidator(external_address)]
+InterfaceName = Annotated[str, BeforeValidator(interface_name)]
 IceUrl = Annotated[str, BeforeValidator(ice_url)]
+CameraPattern = Annotated[str, BeforeValidator(camera_pattern)]
 PushUrl = Annotated[str, BeforeValidator(push_url)]

@@ -17,6 +17,7 @@ from functools import partial
 import structlog
 
 from faceanond import __version__
+from faceanond.access import Access
 from faceanond.anonymise.anonymiser import Anonymiser
 from faceanond.clock import Clock
 from faceanond.config.model import Config
@@ -30,6 +31,7 @@ from faceanond.daemon.version import ffmpeg_version, versions
 from faceanond.detect.protocol import Detector
 from faceanond.errors import ExitCode
 from faceanond.inference.batcher import Batcher
+from faceanond.logins import FailedLogins
 from faceanond.observe.health import Health
 from faceanond.observe.logging import log_loop_errors
 from faceanond.observe.metrics import Metrics
@@ -59,6 +61,8 @@ class App:
         self._config = config
         self._clock = clock
         self._announce = announce
+        self._access = Access(config.viewers)
+        self._failures = FailedLogins(clock)
         self._fleet = Fleet(config.cameras)
         self._health = Health(clock)
         self._listening = self._health.condition("listening")
@@ -92,14 +96,30 @@ class App:
         """Opens every listener; each is closed by the stack."""
         config, clock, find = self._config, self._clock, self._fleet.stream
         metrics = Metrics(
-            self._fleet.cameras, self._statistics, version=__version__, ffmpeg=ffmpeg_version(), executor=pages
+            self._fleet.cameras,
+            self._statistics,
+            self._health.loop_lag,
+            version=__version__,
+            ffmpeg=ffmpeg_version(),
+            executor=pages,
+            logins=lambda: self._failures.counts,
         )
         whep = await stack.enter_async_context(WhepService(find, config.webrtc, clock=clock))
-        rtsp = RtspServer(find, config.rtsp, clock=clock) if config.rtsp.enabled else None
-        if rtsp is not None:
-            await stack.enter_async_context(rtsp)
+        rtsp = None
+        if config.rtsp.enabled:
+            players = RtspServer(find, config.rtsp, clock=clock, access=self._access, failures=self._failures)
+            rtsp = await stack.enter_async_context(players)
         page = build(
-            self._fleet, whep, self._health, metrics.scrape, config.http, clock=clock, versions=lambda: self._versions
+            self._fleet,
+            whep,
+            self._health,
+            metrics.scrape,
+            config.http,
+            access=self._access,
+            failures=self._failures,
+            ice_servers=config.webrtc.ice_servers,
+            clock=clock,
+            versions=lambda: self._versions,
         )
         host, port = await stack.enter_async_context(serving(page, config.http))
         self._listening.set()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from faceanond.config.model import Camera
 from faceanond.pipeline.camera import CameraPipeline
 from faceanond.pipeline.snapshot import Snapshots
+from faceanond.publish.packet import Codec
 from faceanond.publish.push.pusher import Pusher
 from faceanond.publish.stream import Stream
 from faceanond.redact import redact
@@ -31,10 +32,10 @@ class CameraView:
         self._pusher = pusher
         self._snapshots = Snapshots(executor)
 
-    @property
-    def stream(self) -> Stream | None:
-        """The published stream; None before the start, and for a disabled camera for ever."""
-        return None if self._pipeline is None else self._pipeline.stream
+    def stream(self, codec: Codec = Codec.H264) -> Stream | None:
+        """The published stream in that codec; None before the start, for a disabled camera for ever, and for a codec
+        that is switched off."""
+        return None if self._pipeline is None else self._pipeline.stream_in(codec)
 
     def status(self) -> CameraStatus:
         status = self._before if self._pipeline is None else self._pipeline.status()
@@ -64,7 +65,7 @@ class Fleet:
     def camera(self, name: str) -> CameraView | None:
         return self._views.get(name)
 
-    def stream(self, name: str) -> Stream | None:
-        """The camera's published stream; None when there is none (now)."""
+    def stream(self, name: str, codec: Codec = Codec.H264) -> Stream | None:
+        """The camera's published stream in that codec; None when there is none (now)."""
         view = self._views.get(name)
-        return None if view is None else view.stream
+        return None if view is None else view.stream(codec)

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from faceanond.errors import PushFault, SourceFault
 from faceanond.frames import Verdict
+from faceanond.logins import PROTOCOLS as LISTENERS
 from faceanond.stats import HistogramSnapshot
 from faceanond.status import CameraState, CameraStatus, InferenceStatus, OverloadState, PushState, PushStatus
 
@@ -23,7 +24,8 @@ DROPS = (
     *(("capture", "max_fps"), ("capture", "overload")),
     *(("mailbox", "newer"), ("mailbox", "late")),
     *(("detect", "stopped"), ("seal", "late")),
-    *(("encode", "failed"), ("viewer", "slow")),
+    *(("encode", "failed"), ("encode", "vp8_failed"), ("encode", "vp8_late")),
+    ("viewer", "slow"),
 )
 """Every (stage, reason) for which a picture, or a viewer's packet, is dropped."""
 PROTOCOLS = ("webrtc", "rtsp")
@@ -233,6 +235,12 @@ CAMERA_METRICS: tuple[Metric[CameraStatus], ...] = (
         _maybe(lambda c: c.encode),
     ),
     Metric(
+        "vp8_encoding",
+        Kind.GAUGE,
+        "1 while the camera is encoded in VP8 as well, for viewers without H.264.",
+        _one(lambda c: float(c.vp8)),
+    ),
+    Metric(
         "output_bytes_total",
         Kind.COUNTER,
         "Bytes sent to viewers and media servers, by protocol.",
@@ -315,6 +323,14 @@ INFERENCE_METRICS: tuple[Metric[InferenceStatus], ...] = (
     ),
 )
 
+EVENT_LOOP_LAG: Metric[HistogramSnapshot] = Metric(
+    "event_loop_lag_seconds",
+    Kind.HISTOGRAM,
+    "How late the event loop came round, looked at twenty times a second.",
+    _one(lambda lag: lag),
+)
+"""Everything but pictures goes through the loop: above some tens of milliseconds, viewers see it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Build:
@@ -334,10 +350,21 @@ BUILD_INFO: Metric[Build] = Metric(
 )
 
 
+LOGINS: Metric[Mapping[str, int]] = Metric(
+    "logins_failed_total",
+    Kind.COUNTER,
+    "Wrong passwords and tokens of viewers, by where they were tried.",
+    lambda counts: [((listener,), float(counts.get(listener, 0))) for listener in LISTENERS],
+    ("protocol",),
+)
+
+
 def declared() -> Iterator[tuple[str, Kind, tuple[str, ...], str]]:
     """(full name, type, labels, meaning) of every metric of ours, in the order of the exposition."""
     yield BUILD_INFO.full_name, BUILD_INFO.kind, BUILD_INFO.labels, BUILD_INFO.help
+    yield LOGINS.full_name, LOGINS.kind, LOGINS.labels, LOGINS.help
     for camera in CAMERA_METRICS:
         yield camera.full_name, camera.kind, ("camera", *camera.labels), camera.help
     for inference in INFERENCE_METRICS:
         yield inference.full_name, inference.kind, inference.labels, inference.help
+    yield EVENT_LOOP_LAG.full_name, EVENT_LOOP_LAG.kind, EVENT_LOOP_LAG.labels, EVENT_LOOP_LAG.help

@@ -35,6 +35,7 @@ def camera_json(status: CameraStatus) -> dict[str, Any]:
         "encode": mean(status.encode),
         "output_bytes": dict(status.output_bytes),
         "viewers": dict(status.viewers),
+        "vp8": status.vp8,
         "overload": status.overload.value,
         "push": None if status.push is None else _push_json(status.push),
         "fail_closed": status.fail_closed,

@@ -26,6 +26,7 @@ from faceanond.publish.push.target import Target
 from faceanond.publish.rtp import Packetiser
 from faceanond.publish.rtsp import sdp
 from faceanond.publish.rtsp.delivery import TcpDelivery
+from faceanond.publish.rtsp.paths import TRACK
 from faceanond.publish.rtsp.transport import OverTcp
 from faceanond.publish.stream import Stream, StreamClosedError
 
@@ -109,7 +110,7 @@ class RtspPush:
 
     async def _set_up(self, talk: Conversation) -> tuple[Delivery, float]:
         """The way out, and the seconds after which the server forgets a session that it hears nothing of."""
-        track = f"{self._target.url.rstrip('/')}/{sdp.TRACK}"
+        track = f"{self._target.url.rstrip('/')}/{TRACK}"
         if self._target.settings.transport == "tcp":
             reply = await self._ask_setup(talk, track, "RTP/AVP/TCP;unicast;interleaved=0-1;mode=record")
             channels = pair(parameter(reply.header("transport"), "interleaved") or "0-1", 255)

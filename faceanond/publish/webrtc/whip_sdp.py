@@ -99,11 +99,14 @@ def _required(places: Sequence[Sequence[str]], name: str) -> str:
 
 
 def _codecs(video: Sequence[str], types: Sequence[str]) -> Iterator[str]:
-    for name, pattern in _CODEC.items():
-        for value in _values(video, name):
-            match = pattern.fullmatch(value)
-            if match is not None and match[1] in types:
-                yield f"a={name}:{value}"
+    found = {
+        name: [(match[1], value) for value in _values(video, name) if (match := pattern.fullmatch(value))]
+        for name, pattern in _CODEC.items()
+    }
+    # What is told about a type without a name is about nothing, and aiortc stumbles over it.
+    named = {number for number, _ in found["rtpmap"]} & set(types)
+    for name, values in found.items():
+        yield from (f"a={name}:{value}" for number, value in values if number in named)
 
 
 def _candidates(video: Sequence[str], *, loopback: bool) -> list[str]:

@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 
 @dataclass
 class WhipServer:
-    """`script` holds answers to give in place of taking the offer, first to last; None says nothing at all."""
+    """`script` holds answers to give instead of taking the offer, first to last: a Response, or None to say nothing."""
 
     script: list[web.StreamResponse | None] = field(default_factory=list)
     location: str = "/session/1"
