@@ -7,6 +7,7 @@ is told in time that we are still there, and somebody watches whether it still t
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -216,4 +217,7 @@ def _translated(error: BaseException) -> BaseException:
     """A connection that broke, in words; any other error as it is."""
     if not isinstance(error, OSError):
         return error
+    if error.errno == errno.ETIMEDOUT:
+        # TCP_USER_TIMEOUT: its machine is gone, or its buffers are full and stay so.
+        return PushError(PushFault.STALLED, "the server took no data for ten seconds")
     return PushError(PushFault.CLOSED, f"the connection to the server broke: {error.strerror or error}")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -483,3 +484,14 @@ async def test_nothing_is_left_of_a_push(clock: FakeClock) -> None:
         assert not push.stream._readers
         await until(lambda: not server.open)
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize(
+    ("number", "fault"),
+    [(errno.ETIMEDOUT, PushFault.STALLED), (errno.ECONNRESET, PushFault.CLOSED), (0, PushFault.CLOSED)],
+)
+def test_a_broken_connection_is_told_in_words(number: int, fault: PushFault) -> None:
+    error = module._translated(OSError(number, "gone") if number else ConnectionResetError("Connection lost"))
+    assert isinstance(error, PushError)
+    assert error.fault is fault
+    assert "server" in str(error)
