@@ -80,7 +80,9 @@ def _risks(config: Config) -> Iterator[tuple[Path, str]]:
         if not camera.tls_verify and camera.source.scheme in {"rtsps", "https"}:
             message = "the camera's certificate is not checked: anyone in between can read the password"
             yield (*here, "tls_verify"), message
-        yield from _push_risks((*here, "push"), camera.push)
+        if camera.push != config.push:
+            yield from _push_risks((*here, "push"), camera.push)
+    yield from _push_risks(("push",), config.push)
 
 
 def _listener_risks(config: Config) -> Iterator[tuple[Path, str]]:

@@ -121,6 +121,30 @@ def test_a_user_name_alone_and_an_unchecked_certificate_are_risks(tmp_path: Path
     assert [line.split(": ", 2)[1] for line in warned(tmp_path, text)] == ["cameras.a.username", "cameras.a.tls_verify"]
 
 
+def test_a_push_that_can_be_overheard_is_a_risk_told_once_for_the_fleet(tmp_path: Path) -> None:
+    text = """
+        [push]
+        url = "http://media/{camera}"
+        token = "x"
+        [cameras.a]
+        source = "demo:"
+        [cameras.b]
+        source = "demo:"
+        [cameras.c]
+        source = "demo:"
+        [cameras.c.push]
+        url = "rtsps://media/c"
+        username = "u"
+        token = ""
+        tls_verify = false
+    """
+    assert [line.split(": ", 2)[1] for line in warned(tmp_path, text)] == [
+        "push.url",
+        "cameras.c.push.username",
+        "cameras.c.push.tls_verify",
+    ]
+
+
 def test_a_file_that_has_gone_since_is_still_named(tmp_path: Path) -> None:
     path = written(tmp_path, "\n[cameras.a]\nsource = 'file:gone'")
     config = load(path)
