@@ -73,9 +73,7 @@ class Firefox:
     async def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression, awaited if it is a promise, as JSON carries it."""
         wrapped = f"Promise.resolve({expression}).then((value) => JSON.stringify(value ?? null))"
-        answer = await self._do(
-            "script.evaluate", expression=wrapped, target={"context": self._tab}, awaitPromise=True
-        )
+        answer = await self._do("script.evaluate", expression=wrapped, target={"context": self._tab}, awaitPromise=True)
         if answer["type"] == "exception":
             raise FirefoxError(answer["exceptionDetails"]["text"])
         return json.loads(answer["result"]["value"])
@@ -100,10 +98,10 @@ class Firefox:
         size = {"width": width, "height": height}
         await self._do("browsingContext.setViewport", context=self._tab, viewport=size)
 
-    async def screenshot(self, path: Path) -> None:
+    async def screenshot(self) -> bytes:
         """What the window shows, as PNG."""
         answer = await self._do("browsingContext.captureScreenshot", context=self._tab)
-        path.write_bytes(base64.b64decode(answer["data"]))
+        return base64.b64decode(answer["data"])
 
     async def version(self) -> str:
         """As `navigator.userAgent` tells it."""
