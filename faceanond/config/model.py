@@ -218,6 +218,12 @@ class Http(Table):
     allowed_origins: Annotated[tuple[Origin, ...], Strict(False)] = Field(
         default=(), description="web pages of other origins that may play the streams"
     )
+    max_streams: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description="viewers of stream.mp4 and of the page's fallback at the same time, all cameras together",
+    )
 
 
 class Rtsp(Table):

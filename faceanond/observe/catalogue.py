@@ -26,7 +26,7 @@ DROPS = (
     *(("encode", "failed"), ("viewer", "slow")),
 )
 """Every (stage, reason) for which a picture, or a viewer's packet, is dropped."""
-PROTOCOLS = ("webrtc", "rtsp")
+PROTOCOLS = ("webrtc", "rtsp", "mp4")
 """Every way to watch."""
 FAIL_CLOSED = (
     *("no_signal", "late"),  # pipeline

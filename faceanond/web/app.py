@@ -14,6 +14,7 @@ from faceanond.config.model import Http
 from faceanond.web.api import camera_json
 from faceanond.web.assets import ASSETS
 from faceanond.web.guard import Guard
+from faceanond.web.mp4 import Mp4Routes
 from faceanond.web.problem import ProblemError
 from faceanond.web.view import CameraView, Fleet, Health, Whep
 from faceanond.web.whep import LARGEST_OFFER, WhepRoutes
@@ -37,12 +38,13 @@ def build(
     guard = Guard(settings)
     guard.install(app)
     WhepRoutes(fleet, whep, guard, clock or SystemClock()).install(app)
+    Mp4Routes(fleet, settings).install(app)
     _Routes(fleet, health, metrics, versions or dict).install(app)
     return app
 
 
 class _Routes:
-    """Everything but WHEP: pages, snapshots, status, metrics, health."""
+    """Everything but video: pages, snapshots, status, metrics, health."""
 
     def __init__(
         self, fleet: Fleet, health: Health, metrics: Metrics, versions: Callable[[], Mapping[str, Any]]
