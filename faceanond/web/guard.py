@@ -4,8 +4,7 @@ Host names: a page on the internet can let its own name resolve to 127.0.0.1 and
 sees there (DNS rebinding). So while we listen on loopback only its own names are served, and those of
 `http.allowed_origins` (a reverse proxy in front of us).
 
-Origins: nothing is given to pages of other origins unless `http.allowed_origins` names them. A WebSocket is refused to
-them outright: browsers let any page open one and read what comes.
+Origins: nothing is given to pages of other origins unless `http.allowed_origins` names them.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ POLICY = "; ".join(
         "style-src 'self'",
         "img-src 'self' data:",
         "media-src 'self' blob:",
-        "connect-src 'self'",  # also WebSockets of the same host (CSP 3)
+        "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
@@ -99,6 +98,7 @@ class Guard:
             )
         origin = request.headers.get(hdrs.ORIGIN)
         if (
+            # Browsers open WebSockets for pages of any origin, and let them read what comes.
             (request.method in CHANGING or hdrs.UPGRADE in request.headers)
             and origin is not None
             and not _same_origin(origin, request)

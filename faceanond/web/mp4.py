@@ -4,7 +4,7 @@ The page plays the WebSocket: a browser opens six HTTP/1.1 connections to a host
 answers would leave none to ask anything else, while WebSockets are counted apart (255 in Chromium, 200 in Firefox).
 
 A viewer takes one of the `http.max_streams` places. One who is slow loses pictures in its own ring, one who takes
-nothing is cut off, and one whose machine is gone is found, see `viewer`.
+nothing is cut off, and one whose machine is gone is found, see `receiver`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from faceanond.publish.mp4_feed import AT_ONCE, EXACT, HOLD, PROTOCOL, Mp4Feed, 
 from faceanond.publish.packet import CLOCK_RATE
 from faceanond.publish.stream import Stream, StreamClosedError
 from faceanond.web.problem import ProblemError
+from faceanond.web.receiver import Receiver, ReceiverGoneError
 from faceanond.web.view import Fleet
-from faceanond.web.viewer import Viewer, ViewerGoneError
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ CLOSE_WITHIN = 2.0
 """Seconds for a WebSocket's viewer to agree to the end."""
 LARGEST_MESSAGE = 1024
 """Bytes that a WebSocket's viewer may say at once; it has nothing to say."""
-ENDS = (StreamClosedError, SizeChangedError, ViewerGoneError)
+ENDS = (StreamClosedError, SizeChangedError, ReceiverGoneError)
 """How a stream that has begun comes to its end; none is an error."""
 HEADERS = {
     hdrs.CACHE_CONTROL: "no-store",
@@ -67,15 +67,15 @@ class Mp4Routes:
             return web.Response(content_type="video/mp4", headers=HEADERS)
         response = web.StreamResponse(headers=HEADERS)
         response.force_close()
-        viewer = Viewer(request.transport)
+        receiver = Receiver(request.transport)
         with self._place(), suppress(*ENDS):
             async with _watching(stream, EXACT) as feed:
                 media_type, head = await _begun(feed)
                 response.headers[hdrs.CONTENT_TYPE] = media_type
-                await viewer.take(response.prepare(request))
-                await viewer.take(response.write(head))
+                await receiver.take(response.prepare(request))
+                await receiver.take(response.write(head))
                 while True:
-                    await viewer.take(response.write(await viewer.following(feed)))
+                    await receiver.take(response.write(await receiver.following(feed)))
         if not response.prepared:
             raise _no_stream()  # it ended just now
         return response
@@ -91,7 +91,7 @@ class Mp4Routes:
         code, words = WSCloseCode.GOING_AWAY, "the camera's stream has ended"
         try:
             with self._place():
-                trouble = await _talk(stream, channel, Viewer(request.transport))
+                trouble = await _talk(stream, channel, Receiver(request.transport))
         except ProblemError as error:
             trouble = error
         if trouble is not None:
@@ -129,25 +129,25 @@ async def _begun(feed: Mp4Feed) -> tuple[str, bytes]:
         raise _later(HTTPStatus.SERVICE_UNAVAILABLE, "the camera sends no picture now", RETRY_PICTURE) from None
 
 
-async def _send(feed: Mp4Feed, channel: web.WebSocketResponse, viewer: Viewer) -> None:
+async def _send(feed: Mp4Feed, channel: web.WebSocketResponse, receiver: Receiver) -> None:
     """Sends the stream through a WebSocket. Raises what ends it."""
     while True:
         media_type, head = await _begun(feed)
-        await viewer.take(channel.send_str(json.dumps({"type": media_type, "hold": HOLD / CLOCK_RATE})))
-        await viewer.take(channel.send_bytes(head))
+        await receiver.take(channel.send_str(json.dumps({"type": media_type, "hold": HOLD / CLOCK_RATE})))
+        await receiver.take(channel.send_bytes(head))
         with suppress(SizeChangedError):
             while True:
-                await viewer.take(channel.send_bytes(await viewer.following(feed)))
+                await receiver.take(channel.send_bytes(await receiver.following(feed)))
 
 
-async def _talk(stream: Stream, channel: web.WebSocketResponse, viewer: Viewer) -> ProblemError | None:
+async def _talk(stream: Stream, channel: web.WebSocketResponse, receiver: Receiver) -> ProblemError | None:
     """Sends until one end has enough. Gives the trouble when the camera sends no picture."""
 
     async def send() -> ProblemError | None:
         with suppress(*ENDS):
             async with _watching(stream, AT_ONCE) as feed:
                 try:
-                    await _send(feed, channel, viewer)
+                    await _send(feed, channel, receiver)
                 except ProblemError as error:
                     return error
         return None

@@ -20,11 +20,11 @@ ASK_AFTER, ASK_EVERY = 4, 3
 """Seconds of silence until the kernel asks whether the viewer's machine is still there, and between its questions."""
 
 
-class ViewerGoneError(Exception):
+class ReceiverGoneError(Exception):
     """Nobody takes the stream any more; the message is the reason."""
 
 
-class Viewer:
+class Receiver:
     """Bounds what a viewer's connection holds and how long it may hold it. Closed by aiohttp, or cut off here.
 
     `transport` is a request's: None when the viewer has left already.
@@ -37,26 +37,26 @@ class Viewer:
             _tune(connection)
 
     async def take(self, sending: Awaitable[object]) -> None:
-        """Waits for something to be sent. Raises ViewerGoneError when it is not taken, and cuts the connection off."""
+        """Waits for something to be sent. Raises ReceiverGoneError when it is not taken, having cut it off."""
         try:
             async with asyncio.timeout(STUCK):
                 await sending
         except TimeoutError:
             if self._transport is not None:
                 self._transport.abort()
-            raise ViewerGoneError("takes nothing") from None
+            raise ReceiverGoneError("takes nothing") from None
         except ConnectionError:
-            raise ViewerGoneError("left") from None
+            raise ReceiverGoneError("left") from None
 
     async def following(self, feed: Mp4Feed) -> bytes:
-        """The feed's next part. Raises ViewerGoneError when the viewer leaves meanwhile, and what the feed raises."""
+        """The feed's next part. Raises ReceiverGoneError when the viewer leaves meanwhile, and what the feed raises."""
         while True:
             try:
                 async with asyncio.timeout(LOOK):
                     return await feed.get()
             except TimeoutError:
                 if self._transport is None or self._transport.is_closing():
-                    raise ViewerGoneError("left") from None
+                    raise ReceiverGoneError("left") from None
 
 
 def _tune(connection: socket.socket) -> None:
