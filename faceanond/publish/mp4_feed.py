@@ -74,9 +74,12 @@ class Mp4Feed:
 
         Once more after SizeChangedError: then of the new size, with the times going on.
         """
-        while self._held is None or (sets := h264.parameter_sets(self._held.data)) is None:
-            self._held = await self._reader.get()
-        packet = self._held
+        while True:
+            packet = self._held = await self._reader.get() if self._held is None else self._held
+            sets = h264.parameter_sets(packet.data)
+            if sets is not None:
+                break
+            self._held = None
         if self._fragments == 0:
             self._origin = self._last = packet.timestamp
         self._size = packet.width, packet.height

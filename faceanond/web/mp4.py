@@ -143,7 +143,7 @@ async def _send(feed: Mp4Feed, channel: web.WebSocketResponse, receiver: Receive
 async def _talk(stream: Stream, channel: web.WebSocketResponse, receiver: Receiver) -> ProblemError | None:
     """Sends until one end has enough. Gives the trouble when the camera sends no picture."""
 
-    async def send() -> ProblemError | None:
+    async def serve() -> ProblemError | None:
         with suppress(*ENDS):
             async with _watching(stream, AT_ONCE) as feed:
                 try:
@@ -153,7 +153,7 @@ async def _talk(stream: Stream, channel: web.WebSocketResponse, receiver: Receiv
         return None
 
     async with asyncio.TaskGroup() as tasks:
-        sending = tasks.create_task(send(), name=f"mp4 viewer {stream.camera}")
+        sending = tasks.create_task(serve(), name=f"mp4 viewer {stream.camera}")
         # Whatever a viewer says, also that it leaves, is the end; pings are answered inside.
         hearing = tasks.create_task(channel.receive(), name=f"mp4 viewer {stream.camera} speaks")
         await asyncio.wait((sending, hearing), return_when=asyncio.FIRST_COMPLETED)

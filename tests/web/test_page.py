@@ -146,7 +146,7 @@ RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
     return original.call(this, { type, sdp: deaf });
 };
 """
-"""As where UDP is dropped: the viewer gets an answer without candidates, and a password with which no check succeeds."""
+"""As where UDP is dropped: the viewer gets an answer without candidates, and a password that no check passes with."""
 NO_MEDIA_SOURCE = "delete window.MediaSource; delete window.ManagedMediaSource;"
 VP8_ONLY = "RTCRtpReceiver.getCapabilities = () => ({codecs: [{mimeType: 'video/VP8'}]});"
 
