@@ -138,7 +138,7 @@ async def _in_firefox(url: str) -> None:
         await browser.open(f"{url}/cameras/hall")
         await browser.until(f"{SHOWN} > 30")
         assert await browser.evaluate("document.querySelector('.route').textContent") == (
-            "over HTTP: this browser has no WebRTC with H.264"
+            "over HTTP: this browser has no WebRTC with H.264 or VP8"
         )
         assert not [error for error in browser.errors if "favicon" not in error]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from faceanond.frames import Verdict
 from faceanond.stats import SECONDS, Histogram, HistogramSnapshot
-from faceanond.status import CameraState, CameraStatus, InferenceStatus
+from faceanond.status import CameraState, CameraStatus, InferenceStatus, PushState, PushStatus
 
 
 def histogram(*values: float, bounds: tuple[float, ...] = SECONDS) -> HistogramSnapshot:
@@ -36,6 +36,12 @@ def camera(name: str, *, age: int = 1) -> CameraStatus:
         fail_closed_seconds={"late": 0.5 * age},
         probed={"clear": 9 * age, "residual": age},
         residual_faces=2 * age,
+        push=PushStatus(
+            state=PushState.UP,
+            since=1_700_000_000.0,
+            url=f"rtsp://media.example.org:8554/{name}",
+            failures={"timeout": age},
+        ),
     )
 
 

@@ -148,24 +148,24 @@ RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
 """
 """As where UDP is dropped: the viewer gets an answer without candidates, and a password that no check passes with."""
 NO_MEDIA_SOURCE = "delete window.MediaSource; delete window.ManagedMediaSource;"
-VP8_ONLY = "RTCRtpReceiver.getCapabilities = () => ({codecs: [{mimeType: 'video/VP8'}]});"
+AV1_ONLY = "RTCRtpReceiver.getCapabilities = () => ({codecs: [{mimeType: 'video/AV1'}]});"
 
 
-async def test_a_browser_without_h264_in_webrtc_plays_over_http() -> None:
+async def test_a_browser_without_our_codecs_in_webrtc_plays_over_http() -> None:
     async with site(Camera("lobby")) as wall:
-        await wall.page.add_init_script(VP8_ONLY)
+        await wall.page.add_init_script(AV1_ONLY)
         await wall.open()
         await wall.frames(30)
-        await wall.text(".route", "over HTTP: this browser has no WebRTC with H.264")
+        await wall.text(".route", "over HTTP: this browser has no WebRTC with H.264 or VP8")
         assert wall.service.sessions == 0
         assert wall.errors == []
 
 
-async def test_a_browser_without_any_h264_is_told_so() -> None:
+async def test_a_browser_without_any_codec_of_ours_is_told_so() -> None:
     async with site(Camera("lobby")) as wall:
-        await wall.page.add_init_script(VP8_ONLY + NO_MEDIA_SOURCE)
+        await wall.page.add_init_script(AV1_ONLY + NO_MEDIA_SOURCE)
         await wall.open()
-        await wall.text(".words", "This browser offers no H.264")
+        await wall.text(".words", "This browser offers neither H.264 nor VP8")
         assert wall.service.sessions == 0
 
 
@@ -218,7 +218,7 @@ async def test_where_nothing_gets_through_the_page_says_so() -> None:
 async def test_the_newest_picture_is_shown_and_the_past_forgotten() -> None:
     """After a quarter of a minute, as after a day."""
     async with site(Camera("lobby")) as wall:
-        await wall.page.add_init_script(VP8_ONLY)
+        await wall.page.add_init_script(AV1_ONLY)
         await wall.open()
         await wall.frames(15 * 25)
         first, newest, now = await wall.page.evaluate("""(() => {

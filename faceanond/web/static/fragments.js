@@ -24,7 +24,7 @@ export function playsFragments() {
 }
 
 function addressOf(name) {
-  const address = new URL(`/cameras/${name}/stream.ws`, location.href);
+  const address = new URL(`/cameras/${name}/stream.ws`, location.origin);
   address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
   return address;
 }

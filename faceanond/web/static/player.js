@@ -17,12 +17,12 @@ const FIRST_RETRY = 1_000;
 const LONGEST_RETRY = 20_000;
 const NO_UDP = "UDP does not get through";
 const NO_PICTURE = "no picture arrives over WebRTC";
-const NO_WEBRTC = "this browser has no WebRTC with H.264";
+const NO_WEBRTC = "this browser has no WebRTC with H.264 or VP8";
 
-function playsH264() {
+function playsVideo() {
   if (!("RTCPeerConnection" in window)) return false;
   const capabilities = RTCRtpReceiver.getCapabilities?.("video");
-  return !capabilities || capabilities.codecs.some((codec) => codec.mimeType.toLowerCase() === "video/h264");
+  return !capabilities || capabilities.codecs.some((codec) => /^video\/(h264|vp8)$/i.test(codec.mimeType));
 }
 
 async function gathered(connection) {
@@ -42,10 +42,12 @@ async function refusal(response) {
   const problem = await response.json().catch(() => ({}));
   const retry = Number(response.headers.get("Retry-After")) || 0;
   switch (response.status) {
+    case 401:
+      return new Trouble("Not logged in", "Load this page again to log in.", { final: true });
     case 404:
       return new Trouble("This camera is no longer configured", "", { retry: 15 });
     case 406:
-      return new Trouble("This browser offers no suitable H.264", sentence(problem.detail), { detour: NO_WEBRTC });
+      return new Trouble("This browser offers no suitable video", sentence(problem.detail), { detour: NO_WEBRTC });
     case 409:
       return new Trouble("No video now", "The camera is switched off or has not started.", { retry });
     case 429:
@@ -74,7 +76,8 @@ class Call {
     const { connection } = this;
     await connection.setLocalDescription(await connection.createOffer());
     await gathered(connection);
-    const response = await fetch(`/whep/${this.name}`, {
+    // With the origin, because a page that was opened with name and password in its address may not ask relatively.
+    const response = await fetch(`${location.origin}/whep/${this.name}`, {
       method: "POST",
       headers: { "Content-Type": "application/sdp" },
       body: connection.localDescription.sdp,
@@ -106,7 +109,7 @@ class Call {
 
   end() {
     this.connection.close();
-    if (this.session) fetch(this.session, { method: "DELETE", keepalive: true }).catch(() => {});
+    if (this.session) fetch(location.origin + this.session, { method: "DELETE", keepalive: true }).catch(() => {});
   }
 }
 
@@ -138,9 +141,9 @@ export class Player {
       const began = performance.now();
       const tries = route.takeTry();
       try {
-        if (!playsH264()) {
+        if (!playsVideo()) {
           if (!playsFragments()) {
-            throw new Trouble("This browser offers no H.264", "Chromium, Firefox and Safari play it; some builds leave it out.", { final: true });
+            throw new Trouble("This browser offers neither H.264 nor VP8", "Chromium, Firefox and Safari play both.", { final: true });
           }
           route.block(NO_WEBRTC, { forGood: true });
         }
