@@ -22,6 +22,7 @@ from faceanond.config.model import Http
 from faceanond.publish.mp4_feed import AT_ONCE, EXACT, HOLD, PROTOCOL, Mp4Feed, SizeChangedError, Timing
 from faceanond.publish.packet import CLOCK_RATE
 from faceanond.publish.stream import Stream, StreamClosedError
+from faceanond.web.auth import no_such_camera
 from faceanond.web.problem import ProblemError
 from faceanond.web.receiver import Receiver, ReceiverGoneError
 from faceanond.web.view import Fleet
@@ -102,7 +103,7 @@ class Mp4Routes:
     def _stream(self, request: web.Request) -> Stream:
         name = request.match_info["name"]
         if self._fleet.camera(name) is None:
-            raise ProblemError(HTTPStatus.NOT_FOUND, "there is no camera of that name")
+            raise no_such_camera()
         stream = self._fleet.stream(name)
         if stream is None:
             raise _no_stream()
