@@ -28,7 +28,7 @@ DROPS = (
     ("viewer", "slow"),
 )
 """Every (stage, reason) for which a picture, or a viewer's packet, is dropped."""
-PROTOCOLS = ("webrtc", "rtsp")
+PROTOCOLS = ("webrtc", "rtsp", "mp4")
 """Every way to watch."""
 PUSHES = ("push_rtsp", "push_whip")
 """Every way to a media server: it is no viewer, but what it gets counts as output."""

@@ -18,6 +18,7 @@ from faceanond.web.api import camera_json
 from faceanond.web.assets import ASSETS
 from faceanond.web.auth import Auth, no_such_camera, viewer_of
 from faceanond.web.guard import Guard
+from faceanond.web.mp4 import Mp4Routes
 from faceanond.web.problem import ProblemError
 from faceanond.web.view import CameraView, Fleet, Health, Whep
 from faceanond.web.whep import LARGEST_OFFER, WhepRoutes
@@ -50,12 +51,13 @@ def build(
     guard.install(app)
     Auth(access, failures or FailedLogins(clock)).install(app)
     WhepRoutes(fleet, whep, guard, clock, ice_servers).install(app)
+    Mp4Routes(fleet, settings).install(app)
     _Routes(fleet, health, metrics, versions or dict).install(app)
     return app
 
 
 class _Routes:
-    """Everything but WHEP: pages, snapshots, status, metrics, health."""
+    """Everything but video: pages, snapshots, status, metrics, health."""
 
     def __init__(
         self, fleet: Fleet, health: Health, metrics: Metrics, versions: Callable[[], Mapping[str, Any]]
