@@ -37,10 +37,12 @@ log = structlog.get_logger(__name__)
 
 NEGOTIATION = 10.0
 """Seconds for an answer: the longest part is a STUN or TURN server that does not reply."""
-HANDSHAKE = 10.0
-"""Seconds from the answer to the first packet that is asked for: an offer without candidates would wait for ever."""
-SILENCE = 12.0
-"""Seconds without an RTCP packet from the viewer: browsers report each second, and ICE itself needs half a minute."""
+HANDSHAKE = 9.0
+"""Seconds from the answer to the first packet that is asked for: an offer without candidates would wait for ever. With
+the answer before and the closing after them, nothing is left of such a viewer after ten."""
+SILENCE = 11.0
+"""Seconds without an RTCP packet from the viewer: browsers report each second, and ICE itself needs half a minute. With
+the closing, a viewer that was killed is gone after twelve."""
 CLOSING = 3.0
 """Seconds for aiortc to close a connection."""
 
