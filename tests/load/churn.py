@@ -45,6 +45,7 @@ async def measure(work: Path) -> list[Figure]:
         Figure("d", f"{joins}: tasks more", after["tasks"] - before["tasks"], "", 0),
         Figure("d", f"{joins}: threads more", after["threads"] - before["threads"], "", 0),
         Figure("d", f"{joins}: memory more", (after["memory"] - before["memory"]) / 1e6, "MB", MEMORY),
+        Figure("d", f"{joins}: Python objects more", after["objects"] - before["objects"]),
         Figure("d", "memory", after["memory"] / 1e6, "MB"),
     ]
 
