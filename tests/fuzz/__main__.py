@@ -113,7 +113,8 @@ async def _run(
     idle = await daemon.idle()
     began = time.monotonic()
     warm: Held | None = None
-    while (passed := time.monotonic() - began) < seconds:
+    # It ends at SIGINT and SIGTERM, and so do we then.
+    while (passed := time.monotonic() - began) < seconds and not daemon.task.done():
         if warm is None and passed > WARM_UP * seconds:
             warm = await _drained(daemon, media, idle, watch)
         for target in targets:
