@@ -37,8 +37,10 @@ from faceanond.observe.logging import set_up_logging
 from faceanond.pipeline.file import Report
 from faceanond.pipeline.second import SecondEncoding
 from faceanond.pipeline.snapshot import Snapshots
+from faceanond.publish import fmp4
 from faceanond.publish.encoder import Encoder
 from faceanond.publish.file import FileWriter
+from faceanond.publish.mp4_feed import AT_ONCE, EXACT, Mp4Feed, Timing
 from faceanond.publish.packet import Codec, EncodedPacket
 from faceanond.publish.push.network import Network
 from faceanond.publish.push.rtsp import RtspPush
@@ -114,6 +116,12 @@ WAYS: dict[tuple[str, str], Leaves] = {
     ("web/server.py", "create_server"): Leaves.NOTHING,
     ("web/app.py", "Response"): Leaves.SEALED,
     ("web/app.py", "json_response"): Leaves.WORDS,
+    ("web/mp4.py", "Response"): Leaves.WORDS,
+    ("web/mp4.py", "StreamResponse"): Leaves.PACKETS,
+    ("web/mp4.py", "write"): Leaves.PACKETS,
+    ("web/mp4.py", "WebSocketResponse"): Leaves.PACKETS,
+    ("web/mp4.py", "send_bytes"): Leaves.PACKETS,
+    ("web/mp4.py", "send_str"): Leaves.WORDS,
     ("web/guard.py", "Response"): Leaves.WORDS,
     ("web/problem.py", "Response"): Leaves.WORDS,
     ("web/whep.py", "Response"): Leaves.WORDS,
@@ -143,6 +151,7 @@ MAY_PRINT = ("cli.py", "daemon/")
 
 CALLS = frozenset((
     "write", "writelines", "write_bytes", "write_text", "write_eof", "sendto", "send", "sendall", "sendmsg",
+    "send_bytes", "send_str", "send_json",
     "sendfile", "mux", "imwrite", "imencode", "imshow", "tofile", "save", "savez", "savez_compressed", "savetxt",
     "dump", "Response", "StreamResponse", "FileResponse", "json_response", "WebSocketResponse", "EventSourceResponse",
     "print", "fdopen", "mkstemp", "NamedTemporaryFile", "TemporaryFile", "Popen", "system", "check_call",
@@ -580,6 +589,28 @@ class Smuggling:
 
     def close(self) -> None:
         return
+
+
+@impostors
+def test_fragmented_mp4_refuses(impostor: Callable[[], Any]) -> None:
+    with pytest.raises(REFUSED):
+        fmp4.fragment(1, [impostor()], origin=0, end=3600)
+
+
+@impostors
+@pytest.mark.parametrize("timing", [EXACT, AT_ONCE], ids=["exact", "at once"])
+async def test_a_viewer_of_mp4_gets_nothing_else(impostor: Callable[[], Any], timing: Timing) -> None:
+    first = Mp4Feed(Smuggling(impostor()), timing)  # type: ignore[arg-type]
+    with pytest.raises(REFUSED):
+        await first.start()
+    contraband = Smuggling(packet(0, keyframe=True))
+    later = Mp4Feed(contraband, timing)  # type: ignore[arg-type]
+    await later.start()
+    contraband._contraband = impostor()
+    if timing is AT_ONCE:
+        await later.get()  # the honest one
+    with pytest.raises(REFUSED):
+        await later.get()
 
 
 @impostors

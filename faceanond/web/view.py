@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc.service import Answer
 from faceanond.status import CameraStatus
 
@@ -25,6 +26,10 @@ class Fleet(Protocol):
     def cameras(self) -> Sequence[CameraStatus]: ...
 
     def camera(self, name: str) -> CameraView | None: ...
+
+    def stream(self, name: str) -> Stream | None:
+        """The camera's published stream; None when there is none (now)."""
+        ...
 
 
 class Health(Protocol):

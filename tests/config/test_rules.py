@@ -202,6 +202,14 @@ def test_the_common_look_ahead_is_a_mistake_for_the_cameras_that_have_no_other()
     assert problems(common + other) == []
 
 
+@pytest.mark.parametrize(("given", "lacking"), [("certificate", "key"), ("key", "certificate")])
+def test_a_certificate_of_the_pages_needs_its_key_and_the_other_way_round(given: str, lacking: str) -> None:
+    [(place, message)] = problems(f"[http]\n{given} = 'a.pem'\n")
+    assert place == f"c.toml:1 http.{lacking}"
+    assert f"needs {lacking}" in message
+    assert problems("[http]\ncertificate = 'a.pem'\nkey = 'b.pem'\n") == []
+
+
 CAMERAS = '[cameras.a]\nsource = "demo:"\n[cameras.b]\nsource = "demo:"\n'
 
 
