@@ -19,6 +19,10 @@ from tests.publish.push.servers import PASSWORD, SCRIPT, SYSTEM_PYTHON, USER
 pytestmark = [pytest.mark.e2e, pytest.mark.may_block]
 
 CONFIG = """
+[detector]
+min_size = 160
+[encode]
+max_fps = 10
 [push]
 url = "rtsp://127.0.0.1:{port}/{{camera}}"
 username = "{user}"
