@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from aiortc import RTCPeerConnection
@@ -20,12 +19,9 @@ from faceanond.publish.webrtc import ice
 from faceanond.publish.webrtc import whip as module
 from faceanond.publish.webrtc.errors import NoFreePortError
 from faceanond.publish.webrtc.whip import HANDSHAKE, SILENCE, WhipPush
-from tests.conftest import FakeClock, need_tool
+from tests.conftest import FakeClock
 from tests.publish.webrtc.feed import Pattern, feed, until
 from tests.publish.webrtc.whip_server import WhipServer, whip
-
-SYSTEM_PYTHON = "/usr/bin/python3"
-GST_WHIP = Path(__file__).with_name("gst_whip.py")
 
 
 @dataclass
@@ -222,28 +218,3 @@ async def test_nothing_is_left_of_a_push() -> None:
         assert not one.stream._readers
     await until(lambda: asyncio.all_tasks() == before)
     assert all(peer.connectionState == "closed" for peer in server.peers if isinstance(peer, RTCPeerConnection))
-
-
-@pytest.mark.e2e
-@pytest.mark.may_block
-async def test_gstreamer_decodes_what_is_pushed_to_it() -> None:
-    """Another WebRTC than aiortc's own."""
-    need_tool("gst-inspect-1.0")
-    process = await asyncio.create_subprocess_exec(
-        SYSTEM_PYTHON, str(GST_WHIP), "geheim", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-    )
-    assert process.stdout is not None
-    try:
-        port = (await process.stdout.readline()).decode().strip()
-        if not port:
-            need_tool("GStreamer's webrtcbin (gstreamer1.0-nice gir1.2-gst-plugins-bad-1.0 python3-gi)")
-        async with pushing(f"http://127.0.0.1:{port}/whip") as one, asyncio.timeout(20):
-            sizes = [await process.stdout.readline() for _ in range(25)]
-            assert one.up == [True]
-        async with asyncio.timeout(5):
-            while (line := await process.stdout.readline()) != b"deleted\n":
-                assert line
-    finally:
-        process.kill()
-        await process.wait()
-    assert set(sizes) == {b"320 180\n"}
