@@ -26,7 +26,7 @@ import structlog
 
 import faceanond
 from faceanond.anonymise.frame import AnonymisedFrame
-from faceanond.config.model import Camera, Encode, Log
+from faceanond.config.model import Camera, Encode, Log, Push
 from faceanond.config.types import Source
 from faceanond.daemon.fleet import CameraView
 from faceanond.evaluate.report import Result
@@ -42,13 +42,16 @@ from faceanond.publish.encoder import Encoder
 from faceanond.publish.file import FileWriter
 from faceanond.publish.mp4_feed import AT_ONCE, EXACT, Mp4Feed, Timing
 from faceanond.publish.packet import Codec, EncodedPacket
+from faceanond.publish.push.network import Network
+from faceanond.publish.push.rtsp import RtspPush
+from faceanond.publish.push.target import Target
 from faceanond.publish.rtp import Packetiser
 from faceanond.publish.rtsp.session import Session
 from faceanond.publish.snapshot import jpeg
 from faceanond.publish.stream import Stream
 from faceanond.publish.vp8 import Vp8Encoder
 from faceanond.publish.webrtc.track import PassthroughTrack
-from faceanond.status import CameraStatus, InferenceStatus
+from faceanond.status import CameraStatus, InferenceStatus, PushStatus
 from faceanond.web.api import camera_json
 from tests.conftest import FakeClock
 from tests.pictures import raw_frame
@@ -353,7 +356,7 @@ def uses(function: ast.AST, name: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("kind", [CameraStatus, InferenceStatus, Tally, FaceFrame, Label, Result])
+@pytest.mark.parametrize("kind", [CameraStatus, InferenceStatus, PushStatus, Tally, FaceFrame, Label, Result])
 def test_what_pages_metrics_and_reports_are_told_holds_no_picture(kind: type) -> None:
     for name, hint in get_type_hints(kind).items():
         settings = (kind, name) == (Result, "settings")  # tables of the configuration, as JSON
@@ -575,6 +578,12 @@ class Smuggling:
     def subscribe(self, protocol: str) -> Smuggling:
         return self
 
+    async def __aenter__(self) -> Smuggling:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return
+
     async def get(self) -> object:
         return self._contraband
 
@@ -605,8 +614,9 @@ async def test_a_viewer_of_mp4_gets_nothing_else(impostor: Callable[[], Any], ti
 
 
 @impostors
-async def test_a_webrtc_track_refuses(impostor: Callable[[], Any]) -> None:
-    track = PassthroughTrack(Smuggling(impostor()))  # type: ignore[arg-type]
+@pytest.mark.parametrize("protocol", ["webrtc", "push_whip"])
+async def test_a_webrtc_track_refuses(impostor: Callable[[], Any], protocol: str) -> None:
+    track = PassthroughTrack(Smuggling(impostor()), protocol=protocol)  # type: ignore[arg-type]
     with pytest.raises(REFUSED):
         await track.recv()
     track.stop()
@@ -638,6 +648,30 @@ async def test_an_rtsp_session_refuses(impostor: Callable[[], Any]) -> None:
             session.start(await session.cue(), tasks)
     assert caught.group_contains(REFUSED)
     session.end()
+    assert sent == []
+
+
+@impostors
+async def test_a_push_over_rtsp_refuses(impostor: Callable[[], Any]) -> None:
+    sent: list[bytes] = []
+
+    class Delivery:
+        def send(self, packets: list[bytes]) -> None:
+            sent.extend(packets)
+
+        def send_rtcp(self, data: bytes) -> None:
+            sent.append(data)
+
+        async def ready(self) -> None:
+            await asyncio.sleep(0)
+
+    clock = FakeClock()
+    place = Target("yard", "rtsp://media/yard", Push())
+    stream = Smuggling(impostor())
+    async with Network(clock=clock) as network:
+        push = RtspPush(place, stream, network, clock=clock, connected=lambda: None)  # type: ignore[arg-type]
+        with pytest.raises(REFUSED):
+            await push._carry(Delivery())  # type: ignore[arg-type]
     assert sent == []
 
 

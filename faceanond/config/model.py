@@ -250,6 +250,11 @@ class Http(Table):
     allowed_origins: Annotated[tuple[Origin, ...], Strict(False)] = Field(
         default=(), description="web pages of other origins that may play the streams"
     )
+    certificate: str = Field(
+        default="",
+        description="the file of a certificate, with its chain, in PEM form; with it the listener speaks HTTPS only",
+    )
+    key: str = Field(default="", description="the file of the certificate's private key, without a passphrase")
     max_streams: int = Field(
         default=100,
         ge=1,

@@ -359,10 +359,23 @@ LOGINS: Metric[Mapping[str, int]] = Metric(
 )
 
 
+STRAY = ("unknown", "unsigned", "crowded", "malformed", "silent", "slow", "unsent")
+"""Why the ports that all browsers share drop a datagram or a connection."""
+
+STRAYS: Metric[Mapping[str, int]] = Metric(
+    "webrtc_dropped_total",
+    Kind.COUNTER,
+    "Datagrams and connections dropped at the ports that all browsers share, by reason.",
+    _each(STRAY, lambda counts: counts),
+    ("reason",),
+)
+
+
 def declared() -> Iterator[tuple[str, Kind, tuple[str, ...], str]]:
     """(full name, type, labels, meaning) of every metric of ours, in the order of the exposition."""
     yield BUILD_INFO.full_name, BUILD_INFO.kind, BUILD_INFO.labels, BUILD_INFO.help
     yield LOGINS.full_name, LOGINS.kind, LOGINS.labels, LOGINS.help
+    yield STRAYS.full_name, STRAYS.kind, STRAYS.labels, STRAYS.help
     for camera in CAMERA_METRICS:
         yield camera.full_name, camera.kind, ("camera", *camera.labels), camera.help
     for inference in INFERENCE_METRICS:
