@@ -21,7 +21,7 @@ from faceanond.config.explain import explain, kind_of, unknown_key
 from faceanond.config.lines import Path, dotted
 from faceanond.config.model import (
     CAMERA_NAME,
-    PROCESS_KEYS,
+    PROCESS_WIDE,
     Anonymise,
     Camera,
     Config,
@@ -31,6 +31,7 @@ from faceanond.config.model import (
     Log,
     Overload,
     Probe,
+    Record,
     Rtsp,
     Track,
     WebRtc,
@@ -45,11 +46,8 @@ from faceanond.redact import redact
 LARGEST = 16 * 1024 * 1024
 """Bytes of a configuration file at most; ten thousand cameras take about three."""
 
-FLEET_TABLES = ("detector", "track", "anonymise", "encode", "probe")
+FLEET_TABLES = ("detector", "track", "anonymise", "encode", "probe", "record")
 """Tables whose keys are the fleet's defaults and may stand in a camera as well."""
-
-PROCESS_WIDE = frozenset(("detector", key) for key in PROCESS_KEYS)
-"""Keys of those tables that are not defaults of cameras."""
 
 _TABLES: Mapping[str, type[BaseModel]] = {
     "detector": Detector,
@@ -58,6 +56,7 @@ _TABLES: Mapping[str, type[BaseModel]] = {
     "encode": Encode,
     "overload": Overload,
     "probe": Probe,
+    "record": Record,
     "http": Http,
     "rtsp": Rtsp,
     "webrtc": WebRtc,
@@ -180,8 +179,11 @@ class _Loader:
             self._check(rules.in_time((), track, overload))
         if isinstance(webrtc, WebRtc):
             self._check(rules.viewers(webrtc))
+        if isinstance(fleet["record"], Record):
+            self._check(rules.kept(("record",), fleet["record"]))
         for name, camera in cameras.items():
             self._check(rules.login(name, camera))
+            self._check(rules.kept(("cameras", name, "record"), camera.record))
             if isinstance(overload, Overload):
                 self._check(rules.in_time(("cameras", name), camera.track, overload))
         if self._problems:

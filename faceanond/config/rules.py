@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
+from faceanond.config.describe import seconds
 from faceanond.config.detectors import FILE_DETECTORS
 from faceanond.config.lines import Path
-from faceanond.config.model import Camera, Detector, Http, Overload, Rtsp, Track, WebRtc
+from faceanond.config.model import Camera, Detector, Http, Overload, RecordOptions, Rtsp, Track, WebRtc
 
 Finding = tuple[Path, str]
 
@@ -108,6 +109,16 @@ def in_time(where: Path, track: Track, overload: Overload) -> Iterator[Finding]:
             "[overload]"
         )
         yield (*where, "track", "look_ahead"), message
+
+
+def kept(where: Path, record: RecordOptions) -> Iterator[Finding]:
+    """Age counts from a file's beginning, so one that is as long as it is kept would go before its end."""
+    if 0 < record.keep < 2 * record.segment:
+        message = (
+            f"{seconds(record.keep)} is too short for files of {seconds(record.segment)}, which are deleted as a whole; "
+            f"keep at least {seconds(2 * record.segment)}, or shorten segment"
+        )
+        yield (*where, "keep"), message
 
 
 def login(name: str, camera: Camera) -> Iterator[Finding]:
