@@ -115,7 +115,7 @@ def kept(where: Path, record: RecordOptions) -> Iterator[Finding]:
     """Age counts from a file's beginning, so one that is as long as it is kept would go before its end."""
     if 0 < record.keep < 2 * record.segment:
         message = (
-            f"{seconds(record.keep)} is too short for files of {seconds(record.segment)}, which are deleted as a whole; "
+            f"{seconds(record.keep)} is too short for files of {seconds(record.segment)}, which go as a whole; "
             f"keep at least {seconds(2 * record.segment)}, or shorten segment"
         )
         yield (*where, "keep"), message

@@ -51,7 +51,7 @@ def size(value: object) -> int:
     """Bytes from 500000000, "500M", "20G" or "2T": powers of 1000, as disks are sold."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,12})?)([kMGT]?)B?", value.strip()) if isinstance(value, str) else None
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,12})?)([kMGT]?)", value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError('expected a size, such as "500M", "20G" or "2T", or a number of bytes')
     return int(float(match[1]) * _BYTES[match[2]])

@@ -34,6 +34,7 @@ from faceanond.observe.logging import log_loop_errors
 from faceanond.observe.metrics import Metrics
 from faceanond.pipeline.camera import CameraPipeline
 from faceanond.pipeline.selftest import CAMERA, anonymiser_hides, detector_answers
+from faceanond.publish.record.service import Recordings
 from faceanond.publish.rtsp.server import RtspServer
 from faceanond.publish.webrtc.service import WhepService
 from faceanond.status import InferenceStatus
@@ -58,7 +59,11 @@ class App:
         self._config = config
         self._clock = clock
         self._announce = announce
-        self._fleet = Fleet(config.cameras)
+        self._fleet = Fleet(config.cameras, clock=clock)
+        self._recordings = Recordings(
+            config.record, {name: camera.record for name, camera in config.cameras.items()}, clock=clock
+        )
+        self._fleet.record(self._recordings.status)
         self._health = Health(clock)
         self._listening = self._health.condition("listening")
         self._running = self._health.condition("running")
@@ -98,7 +103,14 @@ class App:
         if rtsp is not None:
             await stack.enter_async_context(rtsp)
         page = build(
-            self._fleet, whep, self._health, metrics.scrape, config.http, clock=clock, versions=lambda: self._versions
+            self._fleet,
+            whep,
+            self._health,
+            metrics.scrape,
+            config.http,
+            clock=clock,
+            versions=lambda: self._versions,
+            recordings=self._recordings,
         )
         host, port = await stack.enter_async_context(serving(page, config.http))
         self._listening.set()
@@ -129,6 +141,8 @@ class App:
             inference = tasks.create_task(batcher.run(), name="inference")
             # Before any camera: the first batch carries the canary, and a blind detector ends the start here.
             await detector_answers(batcher)
+            recorded = {name: line.stream for name, line in pipelines.items() if line.settings.record.enabled}
+            recordings = tasks.create_task(self._recordings.run(recorded), name="recordings")
             cameras = tasks.create_task(Supervisor(pipelines, clock=clock).run(), name="cameras")
             pulses = [
                 tasks.create_task(pulse, name="pulse")
@@ -145,7 +159,7 @@ class App:
             finally:
                 ending.enter_context(_deadline())
                 self._running.set(False)
-                for task in (*pulses, cameras, inference):
+                for task in (*pulses, cameras, inference, recordings):
                     task.cancel()
                     await asyncio.wait([task])
                 for pipeline in pipelines.values():

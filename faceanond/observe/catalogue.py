@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from faceanond.errors import SourceFault
+from faceanond.errors import RecordFault, SourceFault
 from faceanond.frames import Verdict
 from faceanond.stats import HistogramSnapshot
-from faceanond.status import CameraState, CameraStatus, InferenceStatus, OverloadState
+from faceanond.status import CameraState, CameraStatus, InferenceStatus, OverloadState, RecordState
 
 PREFIX = "faceanond_"
 
@@ -41,6 +41,9 @@ FAIL_CLOSED = (
 
 PROBED = ("clear", "residual", "skipped", "failed")
 """How a look at a published picture ended."""
+
+RECORD_DELETED = ("age", "size", "space")
+"""Why a recording was deleted."""
 
 S = TypeVar("S")
 K = TypeVar("K", bound=str | tuple[str, str])
@@ -251,6 +254,57 @@ CAMERA_METRICS: tuple[Metric[CameraStatus], ...] = (
         Kind.COUNTER,
         "Faces that the leak probe found outside the masks of published pictures.",
         _one(lambda c: c.residual_faces),
+    ),
+    Metric(
+        "record_state",
+        Kind.GAUGE,
+        "1 for what becomes of the camera's recording, 0 for the others.",
+        _now(RecordState, lambda c: c.record.state),
+        ("state",),
+    ),
+    Metric(
+        "record_written_bytes_total",
+        Kind.COUNTER,
+        "Bytes written into recordings.",
+        _one(lambda c: c.record.written),
+    ),
+    Metric(
+        "record_failures_total",
+        Kind.COUNTER,
+        "Times that a recording ended, or could not begin, because of its disk, by reason.",
+        _each(RecordFault, lambda c: c.record.failures),
+        ("reason",),
+    ),
+    Metric(
+        "record_lost_frames_total",
+        Kind.COUNTER,
+        "Pictures that are missing in recordings because the disk was too slow, or failed under them.",
+        _one(lambda c: c.record.lost),
+    ),
+    Metric(
+        "record_deleted_total",
+        Kind.COUNTER,
+        "Recordings that were deleted, by reason.",
+        _each(RECORD_DELETED, lambda c: c.record.deleted),
+        ("reason",),
+    ),
+    Metric(
+        "record_segments",
+        Kind.GAUGE,
+        "Recordings on disk.",
+        _one(lambda c: c.record.segments),
+    ),
+    Metric(
+        "record_size_bytes",
+        Kind.GAUGE,
+        "Bytes that recordings take on disk.",
+        _one(lambda c: c.record.size),
+    ),
+    Metric(
+        "record_oldest_timestamp_seconds",
+        Kind.GAUGE,
+        "Unix time at which the oldest recording begins; 0 without any.",
+        _one(lambda c: c.record.oldest or 0.0),
     ),
 )
 """Each has the label `camera` in front of its own."""

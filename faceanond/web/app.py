@@ -15,7 +15,9 @@ from faceanond.web.api import camera_json
 from faceanond.web.assets import ASSETS
 from faceanond.web.guard import Guard
 from faceanond.web.problem import ProblemError
-from faceanond.web.view import CameraView, Fleet, Health, Whep
+from faceanond.web.recordings import RecordingRoutes
+from faceanond.web.snapshots import snapshot
+from faceanond.web.view import CameraView, Fleet, Health, Recordings, Whep
 from faceanond.web.whep import LARGEST_OFFER, WhepRoutes
 
 Metrics = Callable[[str | None], Awaitable[tuple[bytes, str]]]
@@ -31,12 +33,15 @@ def build(
     *,
     clock: Clock | None = None,
     versions: Callable[[], Mapping[str, Any]] | None = None,
+    recordings: Recordings | None = None,
 ) -> web.Application:
     """The application, ready for `server.serving`. `versions` is what `/api/version` adds to our own version."""
     app = web.Application(client_max_size=LARGEST_OFFER)
     guard = Guard(settings)
     guard.install(app)
     WhepRoutes(fleet, whep, guard, clock or SystemClock()).install(app)
+    if recordings is not None:
+        RecordingRoutes(fleet, recordings).install(app)
     _Routes(fleet, health, metrics, versions or dict).install(app)
     return app
 
@@ -81,11 +86,7 @@ class _Routes:
         return _file(request, "icon.svg")
 
     async def snapshot(self, request: web.Request) -> web.Response:
-        picture = await self._camera(request).snapshot()
-        if picture is None:
-            later = {str(hdrs.RETRY_AFTER): "1"}
-            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "the camera has no picture yet", later)
-        return web.Response(body=picture, content_type="image/jpeg", headers={hdrs.CACHE_CONTROL: "no-store"})
+        return await snapshot(request, self._camera(request))
 
     async def list_cameras(self, request: web.Request) -> web.Response:
         return web.json_response({"cameras": [camera_json(status) for status in self._fleet.cameras()]})
