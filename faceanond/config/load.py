@@ -179,7 +179,7 @@ class _Loader:
             self._check(rules.in_time((), track, overload))
         if isinstance(webrtc, WebRtc):
             self._check(rules.viewers(webrtc))
-        if isinstance(fleet["record"], Record):
+        if isinstance(fleet["record"], Record) and not cameras:
             self._check(rules.kept(("record",), fleet["record"]))
         for name, camera in cameras.items():
             self._check(rules.login(name, camera))

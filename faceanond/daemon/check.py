@@ -49,6 +49,11 @@ def _unusable(config: Config, cameras: dict[str, Camera]) -> Iterator[str]:
         from faceanond.detect.factory import unusable_models
 
         yield from (f"detector.model: {problem}" for problem in unusable_models(config.detector))
+    if any(camera.record.enabled for camera in cameras.values()):
+        from faceanond.publish.record.disk import unusable
+
+        if problem := unusable(config.record.directory):
+            yield f"record.directory: {problem}"
     for name, camera in cameras.items():
         if camera.source.scheme == "demo":
             from faceanond.capture.demo import DemoOptions

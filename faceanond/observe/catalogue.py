@@ -272,7 +272,7 @@ CAMERA_METRICS: tuple[Metric[CameraStatus], ...] = (
         "record_failures_total",
         Kind.COUNTER,
         "Times that a recording ended, or could not begin, because of its disk, by reason.",
-        _each(RecordFault, lambda c: c.record.failures),
+        _each([fault.value for fault in RecordFault], lambda c: c.record.failures),
         ("reason",),
     ),
     Metric(

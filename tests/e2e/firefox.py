@@ -73,9 +73,7 @@ class Firefox:
     async def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression, awaited if it is a promise, as JSON carries it."""
         wrapped = f"Promise.resolve({expression}).then((value) => JSON.stringify(value ?? null))"
-        answer = await self._do(
-            "script.evaluate", expression=wrapped, target={"context": self._tab}, awaitPromise=True
-        )
+        answer = await self._do("script.evaluate", expression=wrapped, target={"context": self._tab}, awaitPromise=True)
         if answer["type"] == "exception":
             raise FirefoxError(answer["exceptionDetails"]["text"])
         return json.loads(answer["result"]["value"])

@@ -44,6 +44,8 @@ ROOM = Room(packets=400, size=8 * 1024 * 1024)
 """16 s at 25 fps and 32 s at the default bit rate: more than the patience, so a disk that pauses costs nothing."""
 LAST_PICTURE = CLOCK_RATE // 25
 """Ticks for which the very last picture is shown, when there is no other to measure it by."""
+SHORTEST = 0.1
+"""Seconds: less than that makes no file. It is a slate of another size, before a camera's first picture."""
 QUIET = 60.0
 """Seconds between two lines in the log about pictures that a slow disk cost."""
 
@@ -151,8 +153,9 @@ class Recorder:
             raise ValueError("a keyframe without parameter sets")
         # Whatever is too old or too much goes before more is added.
         self._tidy()
-        captured = self._clock.wall() - (self._clock.monotonic() - keyframe.captured)
-        return _Current(Name(self.camera, max(0, round(captured * 1000))), keyframe, sets)
+        # By its time stamp: the picture before may have been a slate that was made after this one was captured.
+        start = self._clock.wall() - (self._clock.monotonic() - keyframe.timestamp / CLOCK_RATE)
+        return _Current(Name(self.camera, max(0, round(start * 1000))), keyframe, sets)
 
     def _is_over(self, current: _Current, keyframe: EncodedPacket) -> bool:
         """Whether a new file begins: it is time, or a decoder that began with the file could not go on."""
@@ -179,6 +182,8 @@ class Recorder:
 
     async def _end(self, current: _Current, end: int) -> None:
         """The rest of the pictures, and the end of the file. Raises RecordError."""
+        if not current.file.fragments and end - current.origin < SHORTEST * CLOCK_RATE:
+            return
         if current.batch:
             await self._flush(current, end)
         finished = await self._on_disk(partial(self._disk.finish, current.file), self._patience)
@@ -187,7 +192,7 @@ class Recorder:
             self._index.add(replace(finished, lost=current.lost))
 
     async def _complete(self, current: _Current) -> None:
-        """The end of a file because the stream ends, or the daemon. What is not closed in time is left to the next start."""
+        """The end of a file because the stream or the daemon ends. What is not closed in time is the next start's."""
         write = current.writing(self._disk, current.expected_end()) if current.batch else None
         job = partial(_write_and_finish, self._disk, current.file, write)
         try:

@@ -86,7 +86,7 @@ class Recordings:
         backoff = Backoff()
         try:
             # What was recorded before still gets older when nothing is recorded any more.
-            while streams or await writers.run(self._disk.is_there, timeout=SCAN_PATIENCE):
+            while await self._is_due(writers):
                 started = self._clock.monotonic()
                 try:
                     await self._run(writers)
@@ -101,6 +101,11 @@ class Recordings:
             writers.close()
             self._readers.close()
             self._readers = None
+
+    async def _is_due(self, writers: DiskThreads) -> bool:
+        if self._recorders:
+            return True
+        return await writers.run(self._disk.is_there, timeout=SCAN_PATIENCE)
 
     async def _run(self, writers: DiskThreads) -> None:
         if not self._is_open:
