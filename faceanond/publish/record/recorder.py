@@ -132,9 +132,9 @@ class Recorder:
                     current = None
                 if current is None:
                     current = self._begin(packet)
-                elif packet.timestamp - current.batch[0].timestamp >= FLUSH * CLOCK_RATE:
-                    await self._flush(current, packet.timestamp)
                 current.batch.append(packet)
+                if packet.timestamp - current.batch[0].timestamp >= FLUSH * CLOCK_RATE:
+                    await self._flush(current, packet.timestamp, len(current.batch) - 1)
                 if reader.dropped > seen:
                     self._lose(reader.dropped - seen, current)
                     seen = reader.dropped
@@ -172,10 +172,10 @@ class Recorder:
         if self._slow.note(pictures, self._clock.monotonic()):
             log.warning("the disk is too slow for a recording", camera=self.camera, lost=self.lost)
 
-    async def _flush(self, current: _Current, end: int) -> None:
-        """Writes the batch, whose last picture lasts until `end` (ticks). Raises RecordError."""
+    async def _flush(self, current: _Current, end: int, count: int) -> None:
+        """Writes so many pictures of the batch, the last of which lasts until `end` (ticks). Raises RecordError."""
         try:
-            await self._on_disk(current.writing(self._disk, end), self._patience)
+            await self._on_disk(current.writing(self._disk, end, count), self._patience)
         finally:
             # Also when this task was cancelled while the thread wrote.
             self._account(current)
@@ -185,7 +185,7 @@ class Recorder:
         if not current.file.fragments and end - current.origin < SHORTEST * CLOCK_RATE:
             return
         if current.batch:
-            await self._flush(current, end)
+            await self._flush(current, end, len(current.batch))
         finished = await self._on_disk(partial(self._disk.finish, current.file), self._patience)
         self._index.close(self.camera)
         if finished is not None:
@@ -193,7 +193,8 @@ class Recorder:
 
     async def _complete(self, current: _Current) -> None:
         """The end of a file because the stream or the daemon ends. What is not closed in time is the next start's."""
-        write = current.writing(self._disk, current.expected_end()) if current.batch else None
+        batch = current.batch
+        write = current.writing(self._disk, current.expected_end(), len(batch)) if batch else None
         job = partial(_write_and_finish, self._disk, current.file, write)
         try:
             finished = await self._on_disk(job, PARTING)
@@ -208,9 +209,8 @@ class Recorder:
     def _account(self, current: _Current) -> None:
         """Tells the index what is on disk by now."""
         file = current.file
-        if not current.is_written():
+        if not current.take_written():
             return
-        current.batch.clear()
         self.written += file.size - current.counted
         current.counted = file.size
         self._index.grow(Segment(file.name, file.end, file.size, complete=False, lost=current.lost))
@@ -245,15 +245,20 @@ class _Current:
         self.counted = 0
         """Bytes of the file that were looked at."""
         self._sequence = 0
+        self._asked = 0
 
-    def writing(self, disk: Disk, end: int) -> Callable[[], None]:
-        """The job that puts the batch into the file."""
-        self._sequence = self.file.fragments + 1
-        return partial(self._write, disk, tuple(self.batch), self._sequence, end)
+    def writing(self, disk: Disk, end: int, count: int) -> Callable[[], None]:
+        """The job that puts so many pictures of the batch into the file."""
+        self._sequence, self._asked = self.file.fragments + 1, count
+        return partial(self._write, disk, tuple(self.batch[:count]), self._sequence, end)
 
-    def is_written(self) -> bool:
-        """Whether that job has done its work."""
-        return self.file.fragments == self._sequence
+    def take_written(self) -> bool:
+        """Whether that job has done its work; then its pictures are no longer in the batch."""
+        if self.file.fragments != self._sequence:
+            return False
+        del self.batch[: self._asked]
+        self._asked = 0
+        return True
 
     def expected_end(self) -> int:
         """When the last picture of the batch would be followed by another one (ticks)."""
