@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 import structlog
 from aiohttp import ETag, hdrs, web
 
+from faceanond.errors import RecordFault
 from faceanond.publish.record.faults import RecordError
 from faceanond.publish.record.index import Segment
 from faceanond.publish.record.playback import Playback
@@ -96,7 +97,7 @@ async def _send(request: web.Request, playback: Playback) -> web.StreamResponse:
     response = web.StreamResponse(headers=headers)
     response.content_type = "video/mp4"
     response.etag = tag
-    response.last_modified = datetime.fromtimestamp(playback.segment.end / 1000, UTC)
+    response.last_modified = datetime.fromtimestamp(playback.segment.end // 1000, UTC)
     response.content_length = stop - start
     if (start, stop) != (0, playback.size):
         response.set_status(HTTPStatus.PARTIAL_CONTENT)
@@ -110,6 +111,8 @@ async def _send(request: web.Request, playback: Playback) -> web.StreamResponse:
                 await response.write(piece)
             start += len(piece)
             piece = await playback.read(min(PIECE, stop - start), start) if start < stop else b""
+        if start < stop and request.method != hdrs.METH_HEAD:
+            raise RecordError(RecordFault.IO, "the file is shorter than it was")
     except (RecordError, TimeoutError) as error:
         # Too late for an error's status: an answer that breaks off is no whole one.
         log.warning("a recording was not handed out to its end", camera=playback.segment.camera, detail=str(error))

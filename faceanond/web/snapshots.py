@@ -27,5 +27,5 @@ async def snapshot(request: web.Request, camera: CameraView) -> web.Response:
         raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "the camera has no picture yet", later)
     answer = web.Response(body=picture.body, content_type="image/jpeg", headers={hdrs.CACHE_CONTROL: CACHING})
     answer.etag = ETag(picture.tag)
-    answer.last_modified = datetime.fromtimestamp(picture.taken, UTC)
+    answer.last_modified = datetime.fromtimestamp(int(picture.taken), UTC)
     return answer

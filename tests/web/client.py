@@ -13,7 +13,7 @@ from faceanond.config.model import Http
 from faceanond.publish.webrtc.errors import OfferError
 from faceanond.publish.webrtc.service import Answer
 from faceanond.web.app import build
-from faceanond.web.view import Whep
+from faceanond.web.view import Recordings, Whep
 from tests.web.standin import Camera, Cameras, Pulse, exposition
 
 Client = TestClient[Any, Any]
@@ -47,6 +47,7 @@ async def serving(
     health: Pulse | None = None,
     settings: Http | None = None,
     clock: Clock | None = None,
+    recordings: Recordings | None = None,
 ) -> AsyncIterator[Client]:
     app = build(
         Cameras(*(cameras or (Camera("lobby"),))),
@@ -56,6 +57,7 @@ async def serving(
         settings or Http(),
         clock=clock or SystemClock(),
         versions=lambda: {"ffmpeg": "8.1"},
+        recordings=recordings,
     )
     async with TestClient(TestServer(app)) as client:
         yield client

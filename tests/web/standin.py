@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from faceanond.status import CameraState, CameraStatus
+from faceanond.web.view import Snapshot
 
 
 class Camera:
@@ -13,6 +14,8 @@ class Camera:
 
     def __init__(self, name: str, picture: bytes | None = b"\xff\xd8picture", **fields: Any) -> None:
         self.picture = picture
+        self.made = 0
+        """Pictures that were really made."""
         known = {
             "state": CameraState.LIVE,
             "source": "demo:",
@@ -29,8 +32,13 @@ class Camera:
     def become(self, **fields: Any) -> None:
         self.status_now = replace(self.status_now, **fields)
 
-    async def snapshot(self) -> bytes | None:
-        return self.picture
+    def snapshot_tag(self) -> str | None:
+        return None if self.picture is None else f"{len(self.picture)}-x"
+
+    async def snapshot(self) -> Snapshot | None:
+        self.made += 1
+        tag = self.snapshot_tag()
+        return None if self.picture is None or tag is None else Snapshot(self.picture, tag, 1_795_750_200.9)
 
 
 class Cameras:
