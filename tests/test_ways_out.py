@@ -26,7 +26,7 @@ import structlog
 
 import faceanond
 from faceanond.anonymise.frame import AnonymisedFrame
-from faceanond.config.model import Camera, Encode, Log
+from faceanond.config.model import Camera, Encode, Log, RecordOptions
 from faceanond.config.types import Source
 from faceanond.daemon.fleet import CameraView
 from faceanond.evaluate.report import Result
@@ -39,12 +39,14 @@ from faceanond.pipeline.snapshot import Snapshots
 from faceanond.publish.encoder import Encoder
 from faceanond.publish.file import FileWriter
 from faceanond.publish.packet import EncodedPacket
+from faceanond.publish.record.index import Index, Segment
+from faceanond.publish.record.recorder import Recorder
 from faceanond.publish.rtp import Packetiser
 from faceanond.publish.rtsp.session import Session
 from faceanond.publish.snapshot import jpeg
 from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc.track import PassthroughTrack
-from faceanond.status import CameraStatus, InferenceStatus
+from faceanond.status import CameraStatus, InferenceStatus, RecordStatus
 from faceanond.web.api import camera_json
 from tests.conftest import FakeClock
 from tests.pictures import raw_frame
@@ -76,6 +78,12 @@ WAYS: dict[tuple[str, str], Leaves] = {
     ("pipeline/file.py", "write"): Leaves.SEALED,
     ("pipeline/file.py", "open"): Leaves.WORDS,
     ("pipeline/camera.py", "write"): Leaves.PACKETS,
+    ("publish/record/recorder.py", "write"): Leaves.PACKETS,
+    ("publish/record/disk.py", "pwrite"): Leaves.PACKETS,
+    ("web/recordings.py", "StreamResponse"): Leaves.PACKETS,
+    ("web/recordings.py", "write"): Leaves.PACKETS,
+    ("web/recordings.py", "Response"): Leaves.NOTHING,  # 304
+    ("web/recordings.py", "json_response"): Leaves.WORDS,
     ("publish/webrtc/track.py", "Packet"): Leaves.PACKETS,
     ("publish/rtsp/session.py", "send"): Leaves.PACKETS,
     ("publish/rtsp/delivery.py", "send"): Leaves.PACKETS,
@@ -89,7 +97,8 @@ WAYS: dict[tuple[str, str], Leaves] = {
     ("publish/webrtc/ice.py", "create_datagram_endpoint"): Leaves.NOTHING,
     ("publish/webrtc/ice.py", "socket"): Leaves.NOTHING,
     ("web/server.py", "create_server"): Leaves.NOTHING,
-    ("web/app.py", "Response"): Leaves.SEALED,
+    ("web/app.py", "Response"): Leaves.WORDS,
+    ("web/snapshots.py", "Response"): Leaves.SEALED,
     ("web/app.py", "json_response"): Leaves.WORDS,
     ("web/problem.py", "json_response"): Leaves.WORDS,
     ("web/whep.py", "Response"): Leaves.WORDS,
@@ -118,14 +127,15 @@ MAY_PRINT = ("cli.py", "daemon/")
 """Commands talk to the person who started them."""
 
 CALLS = frozenset((
-    "write", "writelines", "write_bytes", "write_text", "write_eof", "sendto", "send", "sendall", "sendmsg",
-    "sendfile", "mux", "imwrite", "imencode", "imshow", "tofile", "save", "savez", "savez_compressed", "savetxt",
-    "dump", "Response", "StreamResponse", "FileResponse", "json_response", "WebSocketResponse", "EventSourceResponse",
-    "print", "fdopen", "mkstemp", "NamedTemporaryFile", "TemporaryFile", "Popen", "system", "check_call",
-    "check_output", "create_subprocess_exec", "create_subprocess_shell", "SharedMemory", "memfd_create", "mmap",
-    "create_datagram_endpoint", "open_connection", "open_unix_connection", "create_connection", "create_server",
-    "create_unix_server", "start_server", "start_unix_server", "socket", "socketpair", "Packet", "MediaRecorder",
-    "MediaRelay", "add_stream_from_template", "to_image", "replaceTrack", "set_trace", "breakpoint", "dump_traceback",
+    "write", "writelines", "pwrite", "pwritev", "write_bytes", "write_text", "write_eof", "sendto", "send",
+    "sendall", "sendmsg", "sendfile", "mux", "imwrite", "imencode", "imshow", "tofile", "save", "savez",
+    "savez_compressed", "savetxt", "dump", "Response", "StreamResponse", "FileResponse", "json_response",
+    "WebSocketResponse", "EventSourceResponse", "print", "fdopen", "mkstemp", "NamedTemporaryFile", "TemporaryFile",
+    "Popen", "system", "check_call", "check_output", "create_subprocess_exec", "create_subprocess_shell",
+    "SharedMemory", "memfd_create", "mmap", "create_datagram_endpoint", "open_connection", "open_unix_connection",
+    "create_connection", "create_server", "create_unix_server", "start_server", "start_unix_server", "socket",
+    "socketpair", "Packet", "MediaRecorder", "MediaRelay", "add_stream_from_template", "to_image", "replaceTrack",
+    "set_trace", "breakpoint", "dump_traceback",
 ))  # fmt: skip
 """Names of calls that hand something out, of the libraries at hand. "open" counts when it opens for writing."""
 PICTURES = {"RawFrame", "Planes", "Plane", "NDArray", "ndarray", "VideoFrame", "MatLike", "Detections", "memoryview"}
@@ -320,7 +330,9 @@ def uses(function: ast.AST, name: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("kind", [CameraStatus, InferenceStatus, Tally, FaceFrame, Label, Result])
+@pytest.mark.parametrize(
+    "kind", [CameraStatus, RecordStatus, Segment, InferenceStatus, Tally, FaceFrame, Label, Result]
+)
 def test_what_pages_metrics_and_reports_are_told_holds_no_picture(kind: type) -> None:
     for name, hint in get_type_hints(kind).items():
         settings = (kind, name) == (Result, "settings")  # tables of the configuration, as JSON
@@ -507,9 +519,10 @@ class Smuggling:
 
     def __init__(self, contraband: object) -> None:
         self.camera = "yard"
+        self.dropped = 0
         self._contraband = contraband
 
-    def subscribe(self, protocol: str) -> Smuggling:
+    def subscribe(self, protocol: str, **_: object) -> Smuggling:
         return self
 
     async def get(self) -> object:
@@ -554,6 +567,26 @@ async def test_an_rtsp_session_refuses(impostor: Callable[[], Any]) -> None:
     assert caught.group_contains(REFUSED)
     session.end()
     assert sent == []
+
+
+@pytest.mark.parametrize("impostor", [*IMPOSTORS.values(), PacketLookAlike], ids=[*IMPOSTORS, "a packet's look-alike"])
+async def test_a_recorder_refuses(impostor: Callable[[], Any]) -> None:
+    class Untouched:
+        """Whatever is asked of threads or disk is a way further than anything may come."""
+
+    recorder = Recorder(
+        Smuggling(impostor()),  # type: ignore[arg-type]
+        RecordOptions(enabled=True),
+        disk=Untouched(),  # type: ignore[arg-type]
+        threads=Untouched(),  # type: ignore[arg-type]
+        index=Index(),
+        clock=FakeClock(),
+        stray=pytest.fail,
+        tidy=lambda: None,
+    )
+    with pytest.raises(TypeError, match="only an EncodedPacket"):
+        await recorder._record(Smuggling(impostor()))  # type: ignore[arg-type]
+    assert recorder.written == 0
 
 
 @impostors

@@ -94,6 +94,12 @@ def test_a_user_name_alone_and_an_unchecked_certificate_are_risks(tmp_path: Path
     assert [line.split(": ", 2)[1] for line in warned(tmp_path, text)] == ["cameras.a.username", "cameras.a.tls_verify"]
 
 
+def test_recordings_without_an_age_limit_are_a_risk(tmp_path: Path) -> None:
+    [line] = warned(tmp_path, f"[record]\nenabled = true\nkeep = '0s'{CAMERA}")
+    assert line.endswith("record.keep: recordings have no age limit; they are kept until their space is needed")
+    assert warned(tmp_path, f"[record]\nkeep = '0s'{CAMERA}") == []
+
+
 def test_a_file_that_has_gone_since_is_still_named(tmp_path: Path) -> None:
     path = written(tmp_path, "\n[cameras.a]\nsource = 'file:gone'")
     config = load(path)

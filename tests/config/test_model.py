@@ -4,6 +4,7 @@ import pytest
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 
 from faceanond.config.model import (
+    DISK_KEYS,
     PROCESS_KEYS,
     Anonymise,
     Camera,
@@ -77,6 +78,10 @@ def test_the_older_names_of_detector_keys_are_taken() -> None:
 
 def test_the_detectors_own_keys_are_those_that_no_camera_has() -> None:
     assert PROCESS_KEYS == ("name", "model", "model_sha256", "device", "max_batch", "threads", "quantised", "timeout")
+
+
+def test_a_cameras_recording_has_no_disk_of_its_own() -> None:
+    assert DISK_KEYS == ("directory", "max_size", "min_free")
 
 
 def test_passwords_do_not_show() -> None:
