@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from faceanond.cli import main
+from faceanond.daemon import check as module
 from faceanond.errors import ExitCode
 from tests.detect.networks import like_centerface, like_yunet
 
@@ -67,3 +68,13 @@ def test_a_folder_for_recordings_that_cannot_be_used_is_told_where_something_is_
     )
     (tmp_path / "mnt").mkdir()
     assert checked(tmp_path, capsys, *record, "enabled = true") == (ExitCode.OK, "")
+
+
+def test_the_folder_that_systemd_makes_need_not_be_there_yet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STATE", tmp_path / "state")
+    record = ("[record]", "enabled = true", f'directory = "{tmp_path}/state/recordings"')
+    assert checked(tmp_path, capsys, *record) == (ExitCode.OK, "")
+    (tmp_path / "state").touch()
+    assert checked(tmp_path, capsys, *record)[0] == ExitCode.UNAVAILABLE

@@ -162,7 +162,7 @@ class Recorder:
         return (
             keyframe.timestamp - current.origin >= self._settings.segment * CLOCK_RATE
             or (keyframe.width, keyframe.height) != current.picture
-            or h264.parameter_sets(keyframe.data) != current.sets
+            or _demands(h264.parameter_sets(keyframe.data)) != _demands(current.sets)
         )
 
     def _lose(self, pictures: int, current: _Current) -> None:
@@ -270,6 +270,11 @@ class _Current:
         fragment = fmp4.fragment(sequence, packets, origin=self.origin, end=end)
         length = (end - self.origin) * 1000 // CLOCK_RATE
         disk.write(self.file, head, fragment, length=length)
+
+
+def _demands(sets: ParameterSets | None) -> object:
+    """What a decoder must be able to do. The rate is in the SPS, too, but it changes often and decodes nothing."""
+    return None if sets is None else (sets.profile_level_id, sets.pps)
 
 
 def _write_and_finish(disk: Disk, file: SegmentFile, write: Callable[[], None] | None) -> Segment | None:

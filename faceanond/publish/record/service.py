@@ -43,7 +43,8 @@ SCAN_PATIENCE = 30.0
 DELETE_AT_ONCE = 200
 """Files deleted by one job, so that it is over in time."""
 MOST_STRAYS = 64
-"""Files that could not be closed and are tried again; beyond that the oldest are left to the next start."""
+"""Files that could not be closed and are tried again; beyond that the oldest are left to the next start, open as they
+are: a thread may still hang in one."""
 
 
 class Recordings:
@@ -95,8 +96,8 @@ class Recordings:
                     log.exception("recording failed", retry_in=round(delay, 1))
                     self._failed(RecordError(RecordFault.INTERNAL, "recording failed"), delay)
                     await self._clock.sleep(delay)
-        except RecordError as error:
-            log.warning("recordings are not tidied up", detail=str(error))
+        except (OSError, RecordError) as error:
+            self._tell(error)
         finally:
             writers.close()
             self._readers.close()
@@ -207,15 +208,25 @@ class Recordings:
                 self._tell(error)
 
     async def _close_strays(self, threads: DiskThreads) -> None:
-        waiting, self._strays[:] = self._strays[-MOST_STRAYS:], []
+        waiting, self._strays[:] = tuple(self._strays[-MOST_STRAYS:]), []
+        failure: OSError | None = None
         for number, file in enumerate(waiting):
             try:
                 finished = await threads.run(partial(self._disk.finish, file), timeout=PATIENCE)
-            except (OSError, RecordError):
+            except FileNotFoundError:
+                # Somebody took it away, or its whole folder.
+                file.close()
+            except OSError as error:
+                self._strays.append(file)
+                failure = error
+            except RecordError:
                 self._strays.extend(waiting[number:])
                 raise
-            if finished is not None:
-                self._index.add(finished)
+            else:
+                if finished is not None:
+                    self._index.add(finished)
+        if failure is not None:
+            raise failure
 
     async def _due(self, threads: DiskThreads) -> list[Due]:
         written = sum(recorder.written for recorder in self._recorders.values())

@@ -20,13 +20,18 @@ TICKS = CLOCK_RATE // FPS
 
 
 def film(
-    seconds: float, *, start: float = 1000.0, interval: float = 1.0, size: tuple[int, int] = (64, 48)
+    seconds: float,
+    *,
+    start: float = 1000.0,
+    interval: float = 1.0,
+    size: tuple[int, int] = (64, 48),
+    fps: float = FPS,
 ) -> list[EncodedPacket]:
-    """What the real encoder makes of a steady camera from that monotonic second on."""
+    """What the real encoder, told of FPS, makes of a steady camera from that monotonic second on."""
     encoder = Encoder("yard", Encode(keyframe_interval=interval, bitrate=200_000), clock=SystemClock(), fps=FPS)
     packets: list[EncodedPacket] = []
-    for index in range(round(seconds * FPS)):
-        packets += encoder.encode(moving(index, fps=FPS, width=size[0], height=size[1], start=start))
+    for index in range(round(seconds * fps)):
+        packets += encoder.encode(moving(index, fps=fps, width=size[0], height=size[1], start=start))
     encoder.close()
     return packets
 

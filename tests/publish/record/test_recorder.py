@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from faceanond.publish import h264
 from faceanond.publish.packet import CLOCK_RATE
 from faceanond.publish.record.recorder import ROOM
 from faceanond.status import RecordState
@@ -73,6 +74,19 @@ async def test_a_picture_of_another_size_or_with_other_parameters_begins_a_new_f
         await made.feed([*fake(50), *wide, *other])
         await made.stop()
         assert [one.start - WALL for one in made.segments()] == [0, 2000, 4000]
+
+
+async def test_another_frame_rate_in_the_parameters_begins_no_file_and_the_file_plays(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """The encoder is opened anew at a keyframe when the camera has another rate than it said."""
+    slow = await asyncio.to_thread(film, 4.0, fps=12.5)
+    assert len({h264.parameter_sets(one.data) for one in slow if one.keyframe}) > 1
+    async with studio(tmp_path, clock) as made:
+        await made.feed(slow)
+        await made.stop()
+        assert len(made.segments()) == 1
+        assert await asyncio.to_thread(probed, await path(made)) == (50, pytest.approx(4.0, abs=0.001))
 
 
 async def test_a_keyframe_that_a_viewer_asked_for_begins_no_file(tmp_path: Path, clock: FakeClock) -> None:

@@ -233,6 +233,25 @@ async def test_a_disk_that_cannot_delete_is_told_and_nothing_else_stops(
     assert sum(line["event"] == "recordings are not tidied up" for line in told) == 1
 
 
+async def test_files_that_could_not_be_closed_are_closed_later_and_none_holds_up_another(
+    folder: Path, clock: FakeClock
+) -> None:
+    await asyncio.to_thread(folder.mkdir)
+    async with running(folder, clock, cameras=("gate",)) as made:
+        await made.recording("gate")
+        strays = [SegmentFile(Name("yard", NOW + number)) for number in range(3)]
+        for file in strays:
+            await asyncio.to_thread(made.disk.write, file, HEAD, FRAGMENTS[0], length=1000)
+        await asyncio.to_thread((folder / "yard" / strays[0].name.day / strays[0].name.part).unlink)
+        made.recordings._strays += strays
+        with strays[1].busy:
+            await clock.advance(10)
+            await eventually(lambda: made.found() == [NOW + 2])
+            assert made.recordings._strays == [strays[1]]
+        await clock.advance(10)
+        await eventually(lambda: made.found() == [NOW + 1, NOW + 2])
+
+
 async def test_without_a_word_about_recordings_nothing_is_touched(folder: Path, clock: FakeClock) -> None:
     """Another configuration's recordings may be in the default folder, and may be kept for longer."""
     await asyncio.to_thread(folder.mkdir)
