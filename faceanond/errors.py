@@ -103,6 +103,33 @@ class SourceError(FaceanondError):
         super().__init__(message)
 
 
+class PushFault(StrEnum):
+    """Why a push to a media server failed: the closed set behind `push_failures_total{reason}`."""
+
+    UNREACHABLE = "unreachable"
+    TLS = "tls"
+    UNAUTHORISED = "unauthorised"
+    NOT_FOUND = "not_found"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    STALLED = "stalled"
+    CLOSED = "closed"
+    MALFORMED = "malformed"
+    INTERNAL = "internal"
+
+
+class PushError(FaceanondError):
+    """A push could not be set up, or stopped. `fault` is for metrics, `str()` for people (no credentials).
+
+    `retry_after` is what the server asked for, in seconds; 0 when it asked for nothing.
+    """
+
+    def __init__(self, fault: PushFault, message: str, *, retry_after: float = 0.0) -> None:
+        self.fault = fault
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
 class DetectionError(FaceanondError):
     """A frame got no verdict from the detector. `reason` is a short name from a closed set, used as metric label."""
 

@@ -54,13 +54,40 @@ class RecordStatus:
     deleted: Mapping[str, int] = field(default_factory=dict)
 
 
+class PushState(StrEnum):
+    """Where the push of a camera's stream is in its life."""
+
+    WAITING = "waiting"
+    """For the encoder's first keyframe."""
+    CONNECTING = "connecting"
+    UP = "up"
+    RETRYING = "retrying"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushStatus:
+    """One camera's push to a media server at one moment.
+
+    `since` is the wall-clock time of the last change of `state`. `url` and `last_error` are redacted. `failures` counts
+    by `PushFault` since the process started.
+    """
+
+    state: PushState
+    since: float
+    url: str
+    last_error: str | None = None
+    retry_in: float | None = None
+    failures: Mapping[str, int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraStatus:
     """One camera at one moment. Counters count since the process started; mappings may lack what never happened.
 
     `source` and `last_error` are redacted. `last_frame` is the wall-clock time of the last captured picture.
     `dropped` is keyed by (stage, reason), `probed` by the leak probe's result. `fail_closed` names why the whole
-    picture is concealed now, or None.
+    picture is concealed now, or None. `vp8` tells whether a second encoding runs. `push` is None where nothing is
+    pushed.
     """
 
     name: str
@@ -90,6 +117,8 @@ class CameraStatus:
     probed: Mapping[str, int] = field(default_factory=dict)
     residual_faces: int = 0
     overload: OverloadState = OverloadState.NONE
+    vp8: bool = False
+    push: PushStatus | None = None
     record: RecordStatus = RecordStatus()
 
     @property

@@ -13,8 +13,9 @@ ROOT = Path(faceanond.__file__).parent
 
 LAYERS = [
     {"errors", "clock", "frames", "mailbox", "backoff", "redact", "stats", "ratelimit", "annexb", "assets"},
-    {"status"},
+    {"status", "tls"},
     {"config"},
+    {"access", "logins"},
     {"detect"},
     {"capture", "inference", "track", "anonymise", "publish"},
     {"pipeline", "observe", "web", "evaluate"},
@@ -35,6 +36,7 @@ ONLY = {
     "prometheus_client": ("observe/metrics",),
     "onnx": ("detect/graphs", "detect/onnx_file"),
     "joblib": ("detect/weights",),
+    "cryptography": ("tls",),
     "ctypes": ("detect/native", "detect/pinned", "detect/session", "daemon/memory"),
 }
 

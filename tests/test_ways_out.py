@@ -26,7 +26,8 @@ import structlog
 
 import faceanond
 from faceanond.anonymise.frame import AnonymisedFrame
-from faceanond.config.model import Camera, Encode, Log, RecordOptions
+from faceanond.config.model import Camera, Encode, Log
+from faceanond.config.record import RecordOptions
 from faceanond.config.types import Source
 from faceanond.daemon.fleet import CameraView
 from faceanond.evaluate.report import Result
@@ -35,16 +36,18 @@ from faceanond.evaluate.truth import Label
 from faceanond.frames import RawFrame
 from faceanond.observe.logging import set_up_logging
 from faceanond.pipeline.file import Report
+from faceanond.pipeline.second import SecondEncoding
 from faceanond.pipeline.snapshot import Snapshots
 from faceanond.publish.encoder import Encoder
 from faceanond.publish.file import FileWriter
-from faceanond.publish.packet import EncodedPacket
+from faceanond.publish.packet import Codec, EncodedPacket
 from faceanond.publish.record.index import Index, Segment
 from faceanond.publish.record.recorder import Recorder
 from faceanond.publish.rtp import Packetiser
 from faceanond.publish.rtsp.session import Session
 from faceanond.publish.snapshot import jpeg
 from faceanond.publish.stream import Stream
+from faceanond.publish.vp8 import Vp8Encoder
 from faceanond.publish.webrtc.track import PassthroughTrack
 from faceanond.status import CameraStatus, InferenceStatus, RecordStatus
 from faceanond.web.api import camera_json
@@ -74,6 +77,7 @@ WAYS: dict[tuple[str, str], Leaves] = {
     ("publish/file.py", "mux"): Leaves.SEALED,
     ("publish/file.py", "add_stream_from_template"): Leaves.NOTHING,  # audio, when asked for
     ("publish/encoder.py", "create"): Leaves.SEALED,
+    ("publish/vp8.py", "create"): Leaves.SEALED,
     ("publish/decode.py", "Packet"): Leaves.NOTHING,  # for the leak probe's decoder, of what was published already
     ("pipeline/file.py", "write"): Leaves.SEALED,
     ("pipeline/file.py", "open"): Leaves.WORDS,
@@ -84,6 +88,7 @@ WAYS: dict[tuple[str, str], Leaves] = {
     ("web/recordings.py", "write"): Leaves.PACKETS,
     ("web/recordings.py", "Response"): Leaves.NOTHING,  # 304
     ("web/recordings.py", "json_response"): Leaves.WORDS,
+    ("pipeline/second.py", "write"): Leaves.PACKETS,
     ("publish/webrtc/track.py", "Packet"): Leaves.PACKETS,
     ("publish/rtsp/session.py", "send"): Leaves.PACKETS,
     ("publish/rtsp/delivery.py", "send"): Leaves.PACKETS,
@@ -94,13 +99,30 @@ WAYS: dict[tuple[str, str], Leaves] = {
     ("publish/rtsp/delivery.py", "create_datagram_endpoint"): Leaves.NOTHING,
     ("publish/rtsp/delivery.py", "socket"): Leaves.NOTHING,
     ("publish/rtsp/server.py", "start_server"): Leaves.NOTHING,
+    ("publish/push/conversation.py", "write"): Leaves.WORDS,
+    ("publish/push/conversation.py", "Response"): Leaves.WORDS,
+    ("publish/push/delivery.py", "create_datagram_endpoint"): Leaves.NOTHING,
+    ("publish/push/delivery.py", "send"): Leaves.PACKETS,
+    ("publish/push/delivery.py", "sendto"): Leaves.PACKETS,
+    ("publish/push/delivery.py", "socket"): Leaves.NOTHING,
+    ("publish/push/network.py", "ClientSession"): Leaves.NOTHING,
+    ("publish/push/network.py", "open_connection"): Leaves.NOTHING,
+    ("publish/push/network.py", "socket"): Leaves.NOTHING,
+    ("publish/push/rtsp.py", "send"): Leaves.PACKETS,
+    ("publish/webrtc/whip_http.py", "request"): Leaves.WORDS,
     ("publish/webrtc/ice.py", "create_datagram_endpoint"): Leaves.NOTHING,
-    ("publish/webrtc/ice.py", "socket"): Leaves.NOTHING,
+    ("publish/webrtc/shared_port.py", "create_datagram_endpoint"): Leaves.NOTHING,
+    ("publish/webrtc/shared_port.py", "request"): Leaves.WORDS,  # a connectivity check
+    ("publish/webrtc/shared_port.py", "sendto"): Leaves.PACKETS,
+    ("publish/webrtc/sockets.py", "socket"): Leaves.NOTHING,
+    ("publish/webrtc/tcp_port.py", "create_server"): Leaves.NOTHING,
+    ("publish/webrtc/tcp_port.py", "write"): Leaves.PACKETS,
     ("web/server.py", "create_server"): Leaves.NOTHING,
     ("web/app.py", "Response"): Leaves.WORDS,
     ("web/snapshots.py", "Response"): Leaves.SEALED,
     ("web/app.py", "json_response"): Leaves.WORDS,
-    ("web/problem.py", "json_response"): Leaves.WORDS,
+    ("web/guard.py", "Response"): Leaves.WORDS,
+    ("web/problem.py", "Response"): Leaves.WORDS,
     ("web/whep.py", "Response"): Leaves.WORDS,
     ("observe/logging.py", "write"): Leaves.WORDS,
     ("observe/writer.py", "write"): Leaves.WORDS,
@@ -132,10 +154,10 @@ CALLS = frozenset((
     "savez_compressed", "savetxt", "dump", "Response", "StreamResponse", "FileResponse", "json_response",
     "WebSocketResponse", "EventSourceResponse", "print", "fdopen", "mkstemp", "NamedTemporaryFile", "TemporaryFile",
     "Popen", "system", "check_call", "check_output", "create_subprocess_exec", "create_subprocess_shell",
-    "SharedMemory", "memfd_create", "mmap", "create_datagram_endpoint", "open_connection", "open_unix_connection",
-    "create_connection", "create_server", "create_unix_server", "start_server", "start_unix_server", "socket",
-    "socketpair", "Packet", "MediaRecorder", "MediaRelay", "add_stream_from_template", "to_image", "replaceTrack",
-    "set_trace", "breakpoint", "dump_traceback",
+    "SharedMemory", "memfd_create", "mmap", "ClientSession", "request", "create_datagram_endpoint",
+    "open_connection", "open_unix_connection", "create_connection", "create_server", "create_unix_server",
+    "start_server", "start_unix_server", "socket", "socketpair", "Packet", "MediaRecorder", "MediaRelay",
+    "add_stream_from_template", "to_image", "replaceTrack", "set_trace", "breakpoint", "dump_traceback",
 ))  # fmt: skip
 """Names of calls that hand something out, of the libraries at hand. "open" counts when it opens for writing."""
 PICTURES = {"RawFrame", "Planes", "Plane", "NDArray", "ndarray", "VideoFrame", "MatLike", "Detections", "memoryview"}
@@ -222,6 +244,7 @@ def test_reading_is_no_way_out(source: str) -> None:
 
 GATES = [
     ("publish/encoder.py", "Encoder.encode"),
+    ("publish/vp8.py", "Vp8Encoder.encode"),
     ("publish/file.py", "FileWriter.write"),
     ("publish/snapshot.py", "jpeg"),
 ]
@@ -247,6 +270,7 @@ def test_whoever_takes_a_picture_to_publish_is_one_of_the_gates_or_behind_one() 
     behind = {
         ("publish/encoder.py", "video_frame"),
         ("publish/encoder.py", "Encoder._encode"),
+        ("publish/vp8.py", "Vp8Encoder._encode"),
         ("publish/file.py", "FileWriter._open"),
         ("publish/file.py", "FileWriter._fitted"),
     }
@@ -275,14 +299,14 @@ def test_the_web_knows_no_pictures_at_all(module: str) -> None:
     assert not imported & {"numpy", "cv2", "av", "PIL"}
 
 
-def test_packets_are_made_by_the_encoder_alone() -> None:
+def test_packets_are_made_by_the_encoders_alone() -> None:
     makers = {
         module
         for module in MODULES
         for node in ast.walk(ast.parse(text(module)))
         if isinstance(node, ast.Call) and called(node) == "EncodedPacket"
     }
-    assert makers == {"publish/encoder.py"}
+    assert makers == {"publish/encoder.py", "publish/vp8.py"}
 
 
 def test_a_decoded_picture_goes_to_the_detector_and_nowhere_else() -> None:
@@ -446,6 +470,26 @@ def test_the_encoder_refuses(impostor: Callable[[], Any]) -> None:
 
 
 @impostors
+def test_the_second_encoder_refuses_also_after_an_honest_one(impostor: Callable[[], Any]) -> None:
+    encoder = Vp8Encoder("yard", Encode(), clock=FakeClock())
+    assert encoder.encode(honest())
+    with pytest.raises(TypeError, match="only an AnonymisedFrame"):
+        encoder.encode(impostor())
+
+
+@pytest.mark.parametrize("name", IMPOSTORS.keys() - {"nothing"})
+async def test_nothing_but_sealed_pictures_gets_through_the_second_encoding(name: str) -> None:
+    second = SecondEncoding("yard", Encode(), clock=FakeClock())
+    reader = second.stream.subscribe("test")
+    second.offer(IMPOSTORS[name]())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="only an AnonymisedFrame"):
+        await second.run()
+    second.close()
+    assert dict(second.stream.output_bytes) == {}
+    reader.close()
+
+
+@impostors
 def test_the_file_writer_refuses(impostor: Callable[[], Any], tmp_path: Path) -> None:
     writer = FileWriter(tmp_path / "out.mp4")
     with pytest.raises(TypeError, match="only an AnonymisedFrame"):
@@ -497,6 +541,16 @@ async def test_the_stream_refuses_and_no_viewer_gets_anything(impostor: Callable
     stream.close()
     assert dict(stream.output_bytes) == {}
     reader.close()
+
+
+@pytest.mark.parametrize("codec", Codec)
+def test_a_stream_refuses_a_packet_in_another_codec(codec: Codec) -> None:
+    (other,) = set(Codec) - {codec}
+    stream = Stream("yard", clock=FakeClock(), codec=codec)
+    stream.write(dataclasses.replace(packet(0, keyframe=True), codec=codec))
+    with pytest.raises(TypeError, match=f"a packet in {other} is not for a stream in {codec}"):
+        stream.write(dataclasses.replace(packet(1, keyframe=True), codec=other))
+    stream.close()
 
 
 def test_the_stream_refuses_a_packet_that_only_looks_like_one() -> None:

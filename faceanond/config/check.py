@@ -6,13 +6,16 @@ These depend on the machine and the moment, so they are no errors of the file: a
 from __future__ import annotations
 
 import ipaddress
+import socket
 import stat
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path as FilePath
 
+from faceanond import tls
 from faceanond.config.lines import Path, dotted, scan
 from faceanond.config.load import read_text
-from faceanond.config.model import Config
+from faceanond.config.model import Config, Push, WebRtc
 from faceanond.config.overrides import OverrideError, read
 from faceanond.config.places import Place, Places
 from faceanond.errors import ConfigError, Problem
@@ -27,7 +30,7 @@ def findings(config: Config, path: FilePath, overrides: Sequence[str] = ()) -> l
 
 
 def warnings(config: Config, path: FilePath, overrides: Sequence[str] = ()) -> list[Problem]:
-    """What works and may not be meant: no cameras, open listeners, unchecked certificates, a login without password."""
+    """What works and may not be meant, such as no cameras, open listeners, or interfaces that do not exist."""
     return _placed(_risks(config), path, overrides)
 
 
@@ -38,6 +41,9 @@ def _missing(config: Config) -> Iterator[tuple[Path, str]]:
             reason = _unusable(FilePath(camera.source.location), device=camera.source.scheme == "v4l2")
             if reason:
                 yield where, reason
+    if config.rtsp.enabled and config.rtsp.tls_listen is not None:
+        for key, reason in tls.problems(FilePath(config.rtsp.certificate), FilePath(config.rtsp.key)):
+            yield ("rtsp", key), reason
 
 
 def _unusable(path: FilePath, *, device: bool) -> str | None:
@@ -62,10 +68,16 @@ def _risks(config: Config) -> Iterator[tuple[Path, str]]:
         yield ("cameras",), 'there are no cameras; add [cameras.NAME] with source = "..."'
     elif not any(camera.enabled for camera in config.cameras.values()):
         yield ("cameras",), "every camera is disabled"
-    if _open(config.http.listen[0]):
+    if not config.viewers and _open(config.http.listen[0]):
         yield ("http", "listen"), _exposed(config.http.listen, "the pages, the streams and the metrics")
-    if config.rtsp.enabled and _open(config.rtsp.listen[0]):
+    if not config.viewers and config.rtsp.enabled and _open(config.rtsp.listen[0]):
         yield ("rtsp", "listen"), _exposed(config.rtsp.listen, "the streams")
+    if config.rtsp.enabled and config.rtsp.tls_listen is not None:
+        if not config.viewers and _open(config.rtsp.tls_listen[0]):
+            yield ("rtsp", "tls_listen"), _exposed(config.rtsp.tls_listen, "the streams")
+        for key, reason in tls.warnings(FilePath(config.rtsp.certificate), FilePath(config.rtsp.key)):
+            yield ("rtsp", key), reason
+    yield from _network(config.webrtc)
     for name, camera in config.cameras.items():
         here: Path = ("cameras", name)
         if camera.username is not None and camera.password is None:
@@ -75,6 +87,36 @@ def _risks(config: Config) -> Iterator[tuple[Path, str]]:
         if not camera.tls_verify and camera.source.scheme in {"rtsps", "https"}:
             message = "the camera's certificate is not checked: anyone in between can read the password"
             yield (*here, "tls_verify"), message
+        yield from _push_risks((*here, "push"), camera.push)
+
+
+def _push_risks(here: Path, push: Push) -> Iterator[tuple[Path, str]]:
+    scheme = push.url.partition(":")[0].lower()
+    if scheme == "http" and push.token.get_secret_value():
+        yield (*here, "url"), "anyone in between can read the token; write https:, or keep to a network of your own"
+    if not push.tls_verify and scheme in {"rtsps", "https"}:
+        yield (*here, "tls_verify"), "the media server's certificate is not checked: anyone in between can be it"
+    if push.username and not push.password.get_secret_value() and scheme:
+        yield (*here, "username"), "a user name without a password; the media server will be given an empty one"
+
+
+def _network(webrtc: WebRtc) -> Iterator[tuple[Path, str]]:
+    there = [name for _, name in socket.if_nameindex()]
+    for pattern in webrtc.interfaces:
+        if not any(fnmatchcase(name, pattern) for name in there):
+            yield (
+                ("webrtc", "interfaces"),
+                f'no interface of this machine is named "{pattern}"; it has {", ".join(there)}',
+            )
+    used: dict[str, str] = {}
+    for url in (url for server in webrtc.ice_servers for url in server.urls):
+        kind = "STUN" if url.startswith("stun") else "TURN"
+        if url.startswith("stuns") or (url.startswith("turns") and url.endswith("=udp")):
+            yield ("webrtc", "ice_servers"), f"{url} is not used: STUN goes over UDP here, TURN with TLS over TCP"
+        elif kind in used:
+            yield ("webrtc", "ice_servers"), f"{url} is not used: there is one {kind} server already, {used[kind]}"
+        else:
+            used[kind] = url
 
 
 def _open(host: str) -> bool:
@@ -87,7 +129,7 @@ def _open(host: str) -> bool:
 
 def _exposed(listen: tuple[str, int], what: str) -> str:
     where = f"{listen[0]}:{listen[1]}" if listen[0] else f"port {listen[1]} of every interface"
-    return f"there is no password: whoever reaches {where} sees {what}; put a firewall or a proxy in front"
+    return f"there is no password: whoever reaches {where} sees {what}; add [viewers.NAME] with a password"
 
 
 def _placed(found: Iterator[tuple[Path, str]], path: FilePath, overrides: Sequence[str]) -> list[Problem]:

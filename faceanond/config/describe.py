@@ -112,6 +112,7 @@ _TYPES: Mapping[object, str] = {
     types.Size: 'a size such as "500M" or "20G"',
     types.Folder: "the absolute path of a folder",
     types.Address: '"HOST:PORT", such as "127.0.0.1:8080"',
+    types.OptionalAddress: '"HOST:PORT", such as ":8322", or "" for none',
     types.PortRange: '"FIRST-LAST", such as "40000-40100", or "0" for any',
     types.Thresholds: "three numbers from 0 to 1",
     detectors.DetectorNames: detectors.NAMES,
@@ -120,6 +121,8 @@ _TYPES: Mapping[object, str] = {
     types.SourceUrl: f"a URL: {', '.join(f'{scheme}:' for scheme in types.SCHEMES)}, or the number of a V4L2 device",
     types.Origin: '"SCHEME://HOST[:PORT]"',
     types.ExternalAddress: "an IP address or a host name",
+    types.CameraPattern: 'the name of a camera, with "*" for any letters',
+    types.PushUrl: f"a URL: {', '.join(f'{scheme}:' for scheme in types.PUSH_SCHEMES)}; or nothing",
     types.IceUrl: '"stun:HOST:PORT" or "turn:HOST:PORT"',
 }
 _UNITS: Mapping[object, Callable[[float], str]] = {
@@ -163,12 +166,14 @@ def shown(value: object, what: Slot) -> str:
         text = "true" if value else "false"
     elif isinstance(value, (int, float)) and kind in _UNITS:
         text = f'"{_UNITS[kind](value)}"'
-    elif isinstance(value, tuple) and kind is types.Address:
+    elif isinstance(value, tuple) and kind in (types.Address, types.OptionalAddress):
         text = f'"[{value[0]}]:{value[1]}"' if ":" in value[0] else f'"{value[0]}:{value[1]}"'
     elif isinstance(value, tuple) and kind is types.PortRange:
         text = f'"{value[0]}-{value[1]}"' if value[0] else '"0"'
     elif isinstance(value, tuple) and kind is detectors.DetectorNames and len(value) == 1:
         text = ascii_quoted(value[0])
+    elif isinstance(value, SecretStr):
+        text = '""'  # the only secret that is a default
     elif isinstance(value, (tuple, list)):
         text = "[" + ", ".join(shown(item, Slot(None)) for item in value) + "]"
     return text

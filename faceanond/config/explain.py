@@ -46,6 +46,8 @@ def _refusal(error: Mapping[str, Any], path: Path, declared: Slot | None, found:
         case "value_error":
             exact = isinstance(found, str) or isinstance(error["ctx"]["error"], ExactError)
             message = str(error["ctx"]["error"]) + ("" if exact else f", got {kind_of(found)}")
+        case "too_short" if declared is not None and declared.secret:
+            message = f"too short; {expected}, of at least {error['ctx']['min_length']} characters"
         case "too_short":
             least, actual = error["ctx"]["min_length"], error["ctx"]["actual_length"]
             what = f"a zone needs at least {least} points" if "zones" in path else f"{expected}, at least {least}"
@@ -124,7 +126,7 @@ def _tables(path: Path) -> Iterator[tuple[str, Path]]:
             yield from ((key, ("cameras", "NAME")) for key in _keys(Camera))
     if camera is not None:
         yield from ((key, camera) for key in _keys(Camera))
-        for name in ("detector", "track", "anonymise", "encode", "probe", "record"):
+        for name in ("detector", "track", "anonymise", "encode", "probe", "push", "record"):
             table = slot((*camera, name))
             if table is not None and table.model is not None:
                 yield from ((key, (*camera, name)) for key in _keys(table.model))

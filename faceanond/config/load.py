@@ -22,6 +22,7 @@ from faceanond.config.lines import Path, dotted
 from faceanond.config.model import (
     CAMERA_NAME,
     PROCESS_WIDE,
+    VIEWER_NAME,
     Anonymise,
     Camera,
     Config,
@@ -31,13 +32,15 @@ from faceanond.config.model import (
     Log,
     Overload,
     Probe,
-    Record,
+    Push,
     Rtsp,
     Track,
+    Viewer,
     WebRtc,
 )
 from faceanond.config.overrides import Override, OverrideError, canonical
 from faceanond.config.places import Place, Places
+from faceanond.config.record import Record
 from faceanond.config.secrets import Expansion, Resolver
 from faceanond.config.types import FROM_FILE
 from faceanond.errors import ConfigError, Problem
@@ -46,7 +49,7 @@ from faceanond.redact import redact
 LARGEST = 16 * 1024 * 1024
 """Bytes of a configuration file at most; ten thousand cameras take about three."""
 
-FLEET_TABLES = ("detector", "track", "anonymise", "encode", "probe", "record")
+FLEET_TABLES = ("detector", "track", "anonymise", "encode", "probe", "push", "record")
 """Tables whose keys are the fleet's defaults and may stand in a camera as well."""
 
 _TABLES: Mapping[str, type[BaseModel]] = {
@@ -56,6 +59,7 @@ _TABLES: Mapping[str, type[BaseModel]] = {
     "encode": Encode,
     "overload": Overload,
     "probe": Probe,
+    "push": Push,
     "record": Record,
     "http": Http,
     "rtsp": Rtsp,
@@ -168,27 +172,34 @@ class _Loader:
                 self._report(self._places.of((key,)), (key,), unknown_key((key,)))
         fleet = {key: self._table(model, data.get(key, {}), (key,)) for key, model in _TABLES.items()}
         cameras = self._cameras(data)
+        viewers = self._viewers(data)
         detector, http, rtsp, webrtc = fleet["detector"], fleet["http"], fleet["rtsp"], fleet["webrtc"]
         if isinstance(detector, Detector):
             self._check(rules.model_files(detector))
             self._check(rules.device(detector))
         if isinstance(http, Http) and isinstance(rtsp, Rtsp):
             self._check(rules.listeners(http, rtsp))
+        if isinstance(rtsp, Rtsp):
+            self._check(rules.certificate(rtsp))
         track, overload = fleet["track"], fleet["overload"]
         if isinstance(track, Track) and isinstance(overload, Overload) and not cameras:
             self._check(rules.in_time((), track, overload))
         if isinstance(webrtc, WebRtc):
             self._check(rules.viewers(webrtc))
-        if isinstance(fleet["record"], Record) and not cameras:
-            self._check(rules.kept(("record",), fleet["record"]))
+            if isinstance(http, Http) and isinstance(rtsp, Rtsp):
+                self._check(rules.media_port(http, rtsp, webrtc))
         for name, camera in cameras.items():
             self._check(rules.login(name, camera))
-            self._check(rules.kept(("cameras", name, "record"), camera.record))
             if isinstance(overload, Overload):
                 self._check(rules.in_time(("cameras", name), camera.track, overload))
+        for name, viewer in viewers.items():
+            self._check(rules.viewer(name, viewer, data.get("cameras", {})))
+        self._check(rules.tokens(viewers))
+        self._check(rules.recordings(cameras, fleet["record"]))
+        self._check(rules.pushes(cameras, data))
         if self._problems:
             return None
-        config = Config.model_validate({**fleet, "cameras": cameras})
+        config = Config.model_validate({**fleet, "viewers": viewers, "cameras": cameras})
         config._resolved = frozenset(self._expansion.resolved)
         return config
 
@@ -223,6 +234,30 @@ class _Loader:
             if camera is not None:
                 cameras[name] = camera
         return cameras
+
+    def _viewers(self, data: dict[str, Any]) -> dict[str, Viewer]:
+        """The viewers that are right."""
+        tables = data.get("viewers", {})
+        if not isinstance(tables, dict):
+            message = f"expected a table for each viewer, [viewers.NAME]; got {kind_of(tables)}"
+            self._report(self._places.of(("viewers",)), ("viewers",), message)
+            return {}
+        viewers: dict[str, Viewer] = {}
+        for name, own in tables.items():
+            here: Path = ("viewers", name)
+            if not isinstance(own, dict):
+                message = f'expected a table, [viewers.NAME] with password = "..."; got {kind_of(own)}'
+                if name in Viewer.model_fields:
+                    message = f'"{name}" belongs to one viewer: write it below [viewers.NAME]'
+                self._report(self._places.of(here), here, message)
+                continue
+            if not re.match(VIEWER_NAME, name) or name.endswith("\n"):
+                message = "a viewer's name is up to 63 letters, digits and . _ @ -, and begins with a letter or digit"
+                self._report(self._places.of(here), here, message)
+            viewer = self._table(Viewer, own, here)
+            if viewer is not None:
+                viewers[name] = viewer
+        return viewers
 
     def _table(self, model: type[Model], data: object, here: Path, written: object = None) -> Model | None:
         """The validated table. Problems with keys that are not in `written` have been told where they were written."""

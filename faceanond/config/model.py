@@ -8,20 +8,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, Strict
+from pydantic import AliasChoices, BeforeValidator, Field, PrivateAttr, SecretStr, Strict
 
 from faceanond.config.detectors import DetectorNames, ModelHashes, ModelPaths
+from faceanond.config.record import DISK_KEYS, Record, RecordOptions
+from faceanond.config.table import Table
 from faceanond.config.types import (
     Address,
     Bitrate,
+    CameraPattern,
     Duration,
     ExternalAddress,
-    Folder,
     IceUrl,
+    InterfaceName,
     Interval,
+    OptionalAddress,
     Origin,
     PortRange,
-    Size,
+    PushUrl,
     SourceUrl,
     Thresholds,
     polygons,
@@ -30,21 +34,15 @@ from faceanond.config.types import (
 CAMERA_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 """Safe in a URL, a metric label, a thread name and a file name."""
 
+VIEWER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$"
+"""Without ":", which ends the name in HTTP's Basic scheme, and without what would have to be quoted in a header."""
+SHORTEST_PASSWORD = 8
+SHORTEST_TOKEN = 16
+"""Characters: a token is never typed, so nothing speaks for a short one."""
+
 # TOML has arrays, Python's strict mode wants tuples where tuples are declared: these levels take both.
 Point = Annotated[tuple[float, float], Strict(False)]
 Zone = Annotated[tuple[Point, ...], Strict(False), Field(min_length=3)]
-
-
-class Table(BaseModel):
-    """The base of every table: unknown keys are refused, values do not change, nothing is converted silently."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-    )
 
 
 class DetectOptions(Table):
@@ -163,7 +161,7 @@ class Anonymise(Table):
 
 
 class Encode(Table):
-    """[encode]: the one H.264 stream per camera."""
+    """[encode]: the one H.264 stream per camera, and a second one in VP8 while it is needed."""
 
     bitrate: Bitrate = Field(
         default=2_000_000, ge=50_000, le=100_000_000, description="bits a second of each camera's stream"
@@ -177,6 +175,11 @@ class Encode(Table):
     max_fps: float = Field(default=0.0, ge=0, le=240, description="frames a second at most; 0 follows the camera")
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = Field(
         default="superfast", description="x264's trade of CPU time against quality at the same bit rate"
+    )
+    vp8: bool = Field(
+        default=True,
+        description="whether a browser without H.264 gets VP8: a second encoding of the camera, dearer than the "
+        "first, which runs only while such a viewer watches",
     )
 
 
@@ -198,6 +201,23 @@ class Probe(Table):
     )
 
 
+class Push(Table):
+    """[push]: the anonymised stream is sent on to a media server, which then carries its viewers."""
+
+    url: PushUrl = Field(
+        default="",
+        description="where to: rtsp: or rtsps: (ANNOUNCE and RECORD), or http: or https: (WHIP); {camera} in it is "
+        "replaced by the camera's name; nowhere when empty",
+    )
+    username: str = Field(default="", description="user name at an RTSP server; none when empty")
+    password: SecretStr = Field(default=SecretStr(""), description="password at an RTSP server")
+    token: SecretStr = Field(default=SecretStr(""), description="bearer token at a WHIP server; none when empty")
+    transport: Literal["tcp", "udp"] = Field(default="tcp", description="how RTSP carries the pictures")
+    tls_verify: bool = Field(
+        default=True, description="whether the certificate of an rtsps: or https: server is checked"
+    )
+
+
 class Overload(Table):
     """[overload]: what happens when pictures come faster than they can be worked off; for the whole process."""
 
@@ -215,7 +235,7 @@ class Http(Table):
 
     listen: Address = Field(
         default=("127.0.0.1", 8080),
-        description="address and port; ':8080' listens on every interface, without a password",
+        description="address and port; ':8080' listens on every interface; without [viewers] it asks for no password",
     )
     allowed_origins: Annotated[tuple[Origin, ...], Strict(False)] = Field(
         default=(), description="web pages of other origins that may play the streams"
@@ -228,10 +248,21 @@ class Rtsp(Table):
     enabled: bool = Field(default=True, description="whether the server runs")
     listen: Address = Field(
         default=("127.0.0.1", 8554),
-        description="address and port; ':8554' listens on every interface, without a password",
+        description="address and port; ':8554' listens on every interface; without [viewers] it asks for no password",
     )
+    tls_listen: OptionalAddress = Field(
+        default=None,
+        description="address and port of RTSPS, the same inside TLS, such as ':8322'; not served when empty",
+    )
+    certificate: str = Field(
+        default="", description="the file of the certificate for tls_listen, with its chain, in PEM form"
+    )
+    key: str = Field(default="", description="the file of the certificate's private key, without a passphrase")
     max_sessions: int = Field(
         default=100, ge=1, le=10_000, description="players at the same time, all cameras together"
+    )
+    max_per_address: int = Field(
+        default=50, ge=1, le=10_000, description="connections from one address; a recorder or a proxy may need more"
     )
 
 
@@ -250,49 +281,47 @@ class WebRtc(Table):
         default=(), description="STUN and TURN servers; none are asked when empty"
     )
     external_addresses: Annotated[tuple[ExternalAddress, ...], Strict(False)] = Field(
-        default=(), description="addresses under which viewers reach this machine from outside, when behind NAT"
+        default=(),
+        description="addresses or host names under which viewers reach this machine from outside, when behind NAT",
+    )
+    interfaces: Annotated[tuple[InterfaceName, ...], Strict(False)] = Field(
+        default=(),
+        description="network interfaces whose addresses viewers are offered, such as 'eth*'; all but loopback and "
+        "the bridges of containers when empty",
     )
     udp_ports: PortRange = Field(
-        default=(0, 0), description="the UDP ports for media, to be opened in a firewall; '0' takes any free port"
+        default=(0, 0),
+        description="the UDP ports for media, to be opened in a firewall: '40000' serves all viewers, '40000-40100' "
+        "one each, '0' takes any free ones",
+    )
+    tcp_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="the TCP port for media, for viewers whose network lets no UDP through; 0 is none",
     )
     max_viewers: int = Field(
         default=100, ge=1, le=10_000, description="browsers at the same time, all cameras together"
     )
 
 
-class RecordOptions(Table):
-    """What one camera may choose about its recording."""
+class Viewer(Table):
+    """[viewers.NAME]: one person, player or script that may watch. As soon as there is one, nobody else may."""
 
-    enabled: bool = Field(default=False, description="whether the anonymised stream is kept on disk")
-    segment: Duration = Field(
-        default=300.0,
-        ge=10,
-        le=3600,
-        description="how long one file is; it ends at the first keyframe after that",
+    password: SecretStr | None = Field(
+        default=None,
+        min_length=SHORTEST_PASSWORD,
+        description="for browsers and RTSP players, together with the viewer's name; at least 8 characters",
     )
-    keep: Interval = Field(
-        default=259_200.0,
-        le=315_360_000,
-        description="how long a recording is kept, from its beginning; 0s until its space is needed",
+    token: SecretStr | None = Field(
+        default=None,
+        min_length=SHORTEST_TOKEN,
+        description='for WHEP players and scripts: "Authorization: Bearer TOKEN"; at least 16 characters',
     )
-
-
-class Record(RecordOptions):
-    """[record]: the options above are the fleet's defaults, the rest is for the whole process."""
-
-    directory: Folder = Field(
-        default="/var/lib/faceanond/recordings",
-        description="where recordings are; made when only its last folder is missing",
-    )
-    max_size: Size = Field(
-        default=20_000_000_000,
-        ge=1_000_000,
-        description="what all recordings together may take; the oldest of all cameras go first",
-    )
-    min_free: Size = Field(
-        default=1_000_000_000,
-        ge=0,
-        description="what is left free on that disk; recordings go, and nothing is written, before it is touched",
+    cameras: Annotated[tuple[CameraPattern, ...], Strict(False)] = Field(
+        default=("*",),
+        min_length=1,
+        description='the cameras that this viewer may see, by name; "*" stands for any letters, as in "yard-*"',
     )
 
 
@@ -327,6 +356,7 @@ class Camera(Table):
     anonymise: Anonymise = Anonymise()
     encode: Encode = Encode()
     probe: Probe = Probe()
+    push: Push = Push()
     record: RecordOptions = RecordOptions()
 
 
@@ -338,22 +368,21 @@ class Config(Table):
     anonymise: Anonymise = Anonymise()
     encode: Encode = Encode()
     probe: Probe = Probe()
+    push: Push = Push()
     record: Record = Record()
     overload: Overload = Overload()
     http: Http = Http()
     rtsp: Rtsp = Rtsp()
     webrtc: WebRtc = WebRtc()
     log: Log = Log()
-    cameras: dict[Annotated[str, Field(pattern=CAMERA_NAME)], Camera] = {}
+    viewers: dict[Annotated[str, Field(pattern=VIEWER_NAME)], Viewer] = Field(default={})
+    cameras: dict[Annotated[str, Field(pattern=CAMERA_NAME)], Camera] = Field(default={})
     _resolved: frozenset[str] = PrivateAttr(default=frozenset())
     """What `${...}` references were replaced with; see `secrets.secret_values`."""
 
 
 PROCESS_KEYS = tuple(key for key in Detector.model_fields if key not in DetectOptions.model_fields)
 """Keys of [detector] that cannot differ from camera to camera: all share one detector."""
-
-DISK_KEYS = tuple(key for key in Record.model_fields if key not in RecordOptions.model_fields)
-"""Keys of [record] that cannot differ from camera to camera: all share one disk."""
 
 PROCESS_WIDE = frozenset(
     (table, key) for table, keys in (("detector", PROCESS_KEYS), ("record", DISK_KEYS)) for key in keys

@@ -16,8 +16,9 @@ from faceanond.config.model import PROCESS_WIDE, Config
 BEGIN = "<!-- The tables from here on are made from the model by `python -m faceanond.config.reference`. -->\n"
 
 _SECTIONS: tuple[tuple[str, Path], ...] = (
-    *((f"[{name}]", (name,)) for name in Config.model_fields if name != "cameras"),
+    *((f"[{name}]", (name,)) for name in Config.model_fields if name not in ("viewers", "cameras")),
     ("[[webrtc.ice_servers]]", ("webrtc", "ice_servers", 0)),
+    ("[viewers.NAME]", ("viewers", "NAME")),
     ("[cameras.NAME]", ("cameras", "NAME")),
 )
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 
 from faceanond.config.describe import seconds
 from faceanond.config.detectors import FILE_DETECTORS
-from faceanond.config.lines import Path
-from faceanond.config.model import Camera, Detector, Http, Overload, RecordOptions, Rtsp, Track, WebRtc
+from faceanond.config.lines import Path, ascii_quoted
+from faceanond.config.model import Camera, Detector, Http, Overload, Push, Rtsp, Track, Viewer, WebRtc
+from faceanond.config.record import RecordOptions
+from faceanond.config.types import CAMERA_PLACE, push_address
 
 Finding = tuple[Path, str]
 
@@ -42,9 +45,36 @@ def device(detector: Detector) -> Iterator[Finding]:
 
 def listeners(http: Http, rtsp: Rtsp) -> Iterator[Finding]:
     """Two listeners cannot share a port of one interface."""
-    if rtsp.enabled and http.listen[1] == rtsp.listen[1] != 0 and _overlap(http.listen[0], rtsp.listen[0]):
-        message = f"port {rtsp.listen[1]} is taken by [http] listen already; give [rtsp] another one, such as 8554"
-        yield ("rtsp", "listen"), message
+    places = [("http", "listen", http.listen)]
+    if rtsp.enabled:
+        places.append(("rtsp", "listen", rtsp.listen))
+        if rtsp.tls_listen is not None:
+            places.append(("rtsp", "tls_listen", rtsp.tls_listen))
+    for number, (table, key, (host, port)) in enumerate(places):
+        for other, name, (taken, where) in places[:number]:
+            if where == port != 0 and _overlap(taken, host):
+                advice = f"give [{table}] {key} another one, such as {_USUAL[key]}"
+                yield (table, key), f"port {port} is taken by [{other}] {name} already; {advice}"
+
+
+_USUAL = {"listen": 8554, "tls_listen": 8322}
+
+
+def certificate(rtsp: Rtsp) -> Iterator[Finding]:
+    """RTSPS needs a certificate and its key, and those need RTSPS."""
+    for key, what in (("certificate", "a certificate"), ("key", "the certificate's private key")):
+        if rtsp.tls_listen is not None and not getattr(rtsp, key):
+            yield ("rtsp", key), f'tls_listen needs {what}; add {key} = "/path/to/file.pem"'
+        elif rtsp.tls_listen is None and getattr(rtsp, key):
+            yield ("rtsp", key), f'nothing uses it without tls_listen; add tls_listen = ":8322", or remove {key}'
+
+
+def media_port(http: Http, rtsp: Rtsp, webrtc: WebRtc) -> Iterator[Finding]:
+    """The port for media over TCP is opened on every offered address, so it cannot be that of another listener."""
+    others = [("http", http.listen[1])] + ([("rtsp", rtsp.listen[1])] if rtsp.enabled else [])
+    for table, port in others:
+        if webrtc.tcp_port == port != 0:
+            yield ("webrtc", "tcp_port"), f"port {port} is taken by [{table}] listen already; choose another one"
 
 
 def _overlap(one: str, other: str) -> bool:
@@ -72,13 +102,14 @@ def _interface(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | str
 
 
 def viewers(webrtc: WebRtc) -> Iterator[Finding]:
-    """Each browser needs a UDP port of its own; a TURN server wants both halves of a login."""
+    """Each browser takes a port of a range of its own; a TURN server wants both halves of a login."""
     first, last = webrtc.udp_ports
     ports = last - first + 1
-    if first and ports < webrtc.max_viewers:
+    if 1 < ports < webrtc.max_viewers:
         message = (
-            f"{ports} port{'s are' if ports > 1 else ' is'} too few for max_viewers = {webrtc.max_viewers}: each "
-            f'viewer takes at least one; widen the range ("{_range(first, webrtc.max_viewers)}") or lower max_viewers'
+            f"{ports} ports are too few for max_viewers = {webrtc.max_viewers}: each viewer takes one; widen the range "
+            f'("{_range(first, webrtc.max_viewers)}"), lower max_viewers, or write a single port, which serves all '
+            f'("{first}")'
         )
         yield ("webrtc", "udp_ports"), message
     for index, server in enumerate(webrtc.ice_servers):
@@ -111,8 +142,18 @@ def in_time(where: Path, track: Track, overload: Overload) -> Iterator[Finding]:
         yield (*where, "track", "look_ahead"), message
 
 
-def kept(where: Path, record: RecordOptions) -> Iterator[Finding]:
-    """Age counts from a file's beginning, so one that is as long as it is kept would go before its end."""
+def recordings(cameras: Mapping[str, Camera], fleet: object) -> Iterator[Finding]:
+    """Age counts from a file's beginning, so one that is as long as it is kept would go before its end.
+
+    `fleet` is the fleet's table, if it is right; it matters where no camera takes its values.
+    """
+    for name, camera in cameras.items():
+        yield from _kept(("cameras", name, "record"), camera.record)
+    if isinstance(fleet, RecordOptions) and not cameras:
+        yield from _kept(("record",), fleet)
+
+
+def _kept(where: Path, record: RecordOptions) -> Iterator[Finding]:
     if 0 < record.keep < 2 * record.segment:
         message = (
             f"{seconds(record.keep)} is too short for files of {seconds(record.segment)}, which go as a whole; "
@@ -130,3 +171,71 @@ def login(name: str, camera: Camera) -> Iterator[Finding]:
         for key in ("username", "password"):
             if getattr(camera, key) is not None:
                 yield (*here, key), f"a {camera.source.scheme}: source asks for no login; remove {key}"
+
+
+def viewer(name: str, viewer: Viewer, cameras: object) -> Iterator[Finding]:
+    """A viewer must be able to prove who it is, and its cameras should be there: a name that matches none is a slip,
+    and would show later as a picture that is missing."""
+    here: Path = ("viewers", name)
+    if viewer.password is None and viewer.token is None:
+        yield here, "neither a password nor a token, so nobody could log in; add one of them, or remove the table"
+    known = list(cameras) if isinstance(cameras, Mapping) else []
+    for index, pattern in enumerate(viewer.cameras):
+        if pattern != "*" and known and not any(fnmatchcase(camera, pattern) for camera in known):
+            yield (*here, "cameras", index), f'no camera is called {ascii_quoted(pattern[:63])}; write its name, or "*"'
+
+
+def tokens(viewers: Mapping[str, Viewer]) -> Iterator[Finding]:
+    """A token alone tells who comes, so no two viewers may have the same one."""
+    owner: dict[str, str] = {}
+    for name, viewer in viewers.items():
+        if viewer.token is None:
+            continue
+        first = owner.setdefault(viewer.token.get_secret_value(), name)
+        if first != name:
+            yield ("viewers", name, "token"), f"the same token as that of {first}; give each viewer its own"
+
+
+def pushes(cameras: Mapping[str, Camera], written: Mapping[str, object]) -> Iterator[Finding]:
+    """What is pushed must have a place of its own, and a login of the kind that its server knows.
+
+    `written` is the file's data: a finding is told where its key stands, in the camera's table or in the fleet's.
+    """
+    places: dict[str, str] = {}
+    for name, camera in cameras.items():
+        if not camera.enabled or not camera.push.url:
+            continue
+        where = push_address(camera.push.url, name)
+        other = places.setdefault(where, name)
+        if other != name:
+            message = (
+                f"{other} and {name} would be pushed to the same place; write {CAMERA_PLACE} where the camera's name "
+                f'belongs, such as "rtsp://media.example.org:8554/{CAMERA_PLACE}"'
+            )
+            yield _push_key(name, "url", written), message
+        for key, message in _push_login(camera.push):
+            yield _push_key(name, key, written), message
+
+
+def _push_login(push: Push) -> Iterator[tuple[str, str]]:
+    scheme = push.url.partition(":")[0].lower()
+    if scheme in {"rtsp", "rtsps"}:
+        if push.token.get_secret_value():
+            yield "token", "an RTSP server asks for no token; give username and password, or remove token"
+        if push.password.get_secret_value() and not push.username:
+            yield "password", "a password without a user name; add username"
+    else:
+        for key in ("username", "password"):
+            value = getattr(push, key)
+            if value if isinstance(value, str) else value.get_secret_value():
+                yield key, f"a WHIP server asks for a token; give token, or remove {key}"
+    if scheme == "rtsps" and push.transport == "udp":
+        yield "transport", "over UDP the pictures would not be encrypted; remove transport, or write rtsp:"
+
+
+def _push_key(camera: str, key: str, written: Mapping[str, object]) -> Path:
+    """Where the value of a camera's push key stands."""
+    own: object = written
+    for part in ("cameras", camera, "push"):
+        own = own.get(part) if isinstance(own, Mapping) else None
+    return ("cameras", camera, "push", key) if isinstance(own, Mapping) and key in own else ("push", key)

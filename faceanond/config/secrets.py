@@ -132,6 +132,10 @@ def secret_values(config: Config) -> frozenset[str]:
     secrets = set(config._resolved)
     for camera in config.cameras.values():
         secrets |= _reveal(camera.password)
+    for viewer in config.viewers.values():
+        secrets |= _reveal(viewer.password) | _reveal(viewer.token)
+    for push in (config.push, *(camera.push for camera in config.cameras.values())):
+        secrets |= _reveal(push.password) | _reveal(push.token)
     for server in config.webrtc.ice_servers:
         secrets |= _reveal(server.credential)
     secrets.discard("")

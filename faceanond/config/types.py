@@ -88,13 +88,18 @@ def address(value: object) -> tuple[str, int]:
     return host, port
 
 
+def optional_address(value: object) -> tuple[str, int] | None:
+    """The same, or nothing from ""."""
+    return None if value is None or value == "" else address(value)
+
+
 def port_range(value: object) -> tuple[int, int]:
-    """(first, last) from "40000-40100", or (0, 0) from "0": any port."""
+    """(first, last) from "40000-40100", the same number twice from "40000", or (0, 0) from "0": any port."""
     if isinstance(value, tuple):  # a default
         return value
     match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError('expected "FIRST-LAST", such as "40000-40100", or "0" for any port')
+        raise ValueError('expected one port, such as "40000", or "FIRST-LAST", such as "40000-40100", or "0" for any')
     first, last = int(match[1]), int(match[2] or match[1])
     if first > last or last > 65535 or (first == 0 and last > 0):
         raise ValueError('expected "FIRST-LAST" with 1 <= FIRST <= LAST <= 65535, or "0" for any port')
@@ -162,14 +167,14 @@ def source(value: object) -> Source:
 _EXAMPLES = {"file": "/srv/video/lobby.mp4", "v4l2": "/dev/video0"}
 
 
-def _network(scheme: str, text: str) -> Source:
+def _network(scheme: str, text: str, *, what: str = "source", login: str = "username and password") -> Source:
     try:
         parts = urlsplit(text)
     except ValueError:  # its text may repeat a password
-        raise ValueError(f'the source\'s URL is malformed; expected "{scheme}://HOST/PATH"') from None
+        raise ValueError(f'the {what}\'s URL is malformed; expected "{scheme}://HOST/PATH"') from None
     if "@" in parts.netloc:
         raise ValueError(
-            "the source's URL holds a user name or password; give them as the keys username and password, "
+            f"the {what}'s URL holds a user name or password; give them as the keys {login}, "
             'so that they never show: password = "${credential:NAME}"'
         )
     try:
@@ -177,12 +182,39 @@ def _network(scheme: str, text: str) -> Source:
     except ValueError:
         usable = False
     if not usable:
-        raise ValueError("the port of the source's URL is not a number from 1 to 65535")
+        raise ValueError(f"the port of the {what}'s URL is not a number from 1 to 65535")
     if not parts.hostname:
-        raise ValueError(f'the source\'s URL names no host; expected "{scheme}://HOST/PATH"')
+        raise ValueError(f'the {what}\'s URL names no host; expected "{scheme}://HOST/PATH"')
     if any(character.isspace() or not character.isprintable() for character in text):
-        raise ValueError("the source's URL holds a space or a control character; write them as %20 and the like")
+        raise ValueError(f"the {what}'s URL holds a space or a control character; write them as %20 and the like")
     return Source(scheme, text)
+
+
+PUSH_SCHEMES = ("rtsp", "rtsps", "http", "https")
+CAMERA_PLACE = "{camera}"
+"""What stands for the camera's name in a URL that is for all of them."""
+
+
+def push_url(value: object) -> str:
+    """Where a camera is pushed to; "" for nowhere. "{camera}" in it stands for the camera's name."""
+    expected = f'expected "rtsp://HOST/PATH" or "https://HOST/PATH" (WHIP); {CAMERA_PLACE} is replaced by the name'
+    if not isinstance(value, str):
+        raise ValueError(expected)
+    text = value.strip()
+    if not text:
+        return ""
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme.lower() not in PUSH_SCHEMES:
+        raise ValueError(f"{expected}; use one of {', '.join(f'{name}:' for name in PUSH_SCHEMES)}")
+    if re.search(r"[{}]", rest.replace(CAMERA_PLACE, "")):
+        raise ValueError(f"the only thing that can stand in braces is {CAMERA_PLACE}; write others as %7B and %7D")
+    _network(scheme.lower(), push_address(text, "camera"), what="push", login="username, password and token")
+    return text
+
+
+def push_address(url: str, camera: str) -> str:
+    """A push URL with the camera's name in it."""
+    return url.replace(CAMERA_PLACE, camera)
 
 
 def origin(value: object) -> str:
@@ -216,6 +248,13 @@ def external_address(value: object) -> str:
     return str(parsed)
 
 
+def interface_name(value: object) -> str:
+    """A network interface's name, with the wildcards * and ?."""
+    if not isinstance(value, str) or re.fullmatch(r"[A-Za-z0-9_.@:*?\[\]!-]{1,64}", value) is None:
+        raise ValueError('expected the name of a network interface, such as "eth0", or a pattern, such as "eth*"')
+    return value
+
+
 def ice_url(value: object) -> str:
     """A STUN or TURN server (RFC 7064, RFC 7065): "stun:HOST:PORT" or "turn:HOST:PORT?transport=udp"."""
     expected = 'expected "stun:HOST:PORT" or "turn:HOST:PORT?transport=udp", such as "stun:stun.example.org:3478"'
@@ -233,6 +272,15 @@ FROM_FILE = "from a file"
 """The validation context of the loader: there a bare number is a mistake where the models' own defaults are numbers."""
 
 T = TypeVar("T")
+
+
+def camera_pattern(value: object) -> str:
+    """The name of a camera, with "*" for any letters."""
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9_*-]{1,63}", value):
+        raise ValueError(
+            'expected the name of a camera, such as "lobby", or with "*" for any letters, such as "yard-*"'
+        )
+    return value
 
 
 def _textual(parse: Callable[[object], T]) -> BeforeValidator:
@@ -261,9 +309,13 @@ Bitrate = Annotated[int, BeforeValidator(bitrate)]
 Size = Annotated[int, BeforeValidator(size)]
 Folder = Annotated[str, BeforeValidator(folder)]
 Address = Annotated[tuple[str, int], BeforeValidator(address)]
+OptionalAddress = Annotated[tuple[str, int] | None, BeforeValidator(optional_address)]
 PortRange = Annotated[tuple[int, int], BeforeValidator(port_range)]
 Thresholds = Annotated[tuple[float, float, float], BeforeValidator(thresholds)]
 SourceUrl = Annotated[Source, BeforeValidator(source)]
 Origin = Annotated[str, BeforeValidator(origin)]
 ExternalAddress = Annotated[str, BeforeValidator(external_address)]
+InterfaceName = Annotated[str, BeforeValidator(interface_name)]
 IceUrl = Annotated[str, BeforeValidator(ice_url)]
+CameraPattern = Annotated[str, BeforeValidator(camera_pattern)]
+PushUrl = Annotated[str, BeforeValidator(push_url)]

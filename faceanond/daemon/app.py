@@ -1,7 +1,7 @@
 """The daemon: the only place where objects are built, and the order in which they start and end.
 
 Listeners open first, so that a port in use is told at once. Then the detector warms up, then the cameras start; only
-then is the daemon ready. It ends the other way round: not ready, cameras, detector, viewers, listeners.
+then is the daemon ready. It ends the other way round: not ready, cameras, detector, pushes, viewers, listeners.
 """
 
 from __future__ import annotations
@@ -17,18 +17,21 @@ from functools import partial
 import structlog
 
 from faceanond import __version__
+from faceanond.access import Access
 from faceanond.anonymise.anonymiser import Anonymiser
 from faceanond.clock import Clock
 from faceanond.config.model import Config
 from faceanond.daemon.detector import opened_detector
 from faceanond.daemon.fleet import Fleet
 from faceanond.daemon.notify import Notifier, feed_watchdog
+from faceanond.daemon.push import Pushes
 from faceanond.daemon.signals import stop_on_signals
 from faceanond.daemon.supervisor import Supervisor
 from faceanond.daemon.version import ffmpeg_version, versions
 from faceanond.detect.protocol import Detector
 from faceanond.errors import ExitCode
 from faceanond.inference.batcher import Batcher
+from faceanond.logins import FailedLogins
 from faceanond.observe.health import Health
 from faceanond.observe.logging import log_loop_errors
 from faceanond.observe.metrics import Metrics
@@ -59,6 +62,8 @@ class App:
         self._config = config
         self._clock = clock
         self._announce = announce
+        self._access = Access(config.viewers)
+        self._failures = FailedLogins(clock)
         self._fleet = Fleet(config.cameras, clock=clock)
         self._recordings = Recordings(
             config.record, {name: camera.record for name, camera in config.cameras.items()}, clock=clock
@@ -96,18 +101,28 @@ class App:
         """Opens every listener; each is closed by the stack."""
         config, clock, find = self._config, self._clock, self._fleet.stream
         metrics = Metrics(
-            self._fleet.cameras, self._statistics, version=__version__, ffmpeg=ffmpeg_version(), executor=pages
+            self._fleet.cameras,
+            self._statistics,
+            self._health.loop_lag,
+            version=__version__,
+            ffmpeg=ffmpeg_version(),
+            executor=pages,
+            logins=lambda: self._failures.counts,
         )
         whep = await stack.enter_async_context(WhepService(find, config.webrtc, clock=clock))
-        rtsp = RtspServer(find, config.rtsp, clock=clock) if config.rtsp.enabled else None
-        if rtsp is not None:
-            await stack.enter_async_context(rtsp)
+        rtsp = None
+        if config.rtsp.enabled:
+            players = RtspServer(find, config.rtsp, clock=clock, access=self._access, failures=self._failures)
+            rtsp = await stack.enter_async_context(players)
         page = build(
             self._fleet,
             whep,
             self._health,
             metrics.scrape,
             config.http,
+            access=self._access,
+            failures=self._failures,
+            ice_servers=config.webrtc.ice_servers,
             clock=clock,
             versions=lambda: self._versions,
             recordings=self._recordings,
@@ -136,7 +151,8 @@ class App:
             for name, camera in config.cameras.items()
             if camera.enabled
         }
-        self._fleet.start(pipelines, pages)
+        pushes = Pushes(config, {name: pipeline.stream for name, pipeline in pipelines.items()}, clock=clock)
+        self._fleet.start(pipelines, pages, pushes.pushers)
         async with asyncio.TaskGroup() as tasks:
             inference = tasks.create_task(batcher.run(), name="inference")
             # Before any camera: the first batch carries the canary, and a blind detector ends the start here.
@@ -144,6 +160,7 @@ class App:
             recorded = {name: line.stream for name, line in pipelines.items() if line.settings.record.enabled}
             recordings = tasks.create_task(self._recordings.run(recorded), name="recordings")
             cameras = tasks.create_task(Supervisor(pipelines, clock=clock).run(), name="cameras")
+            pushing = tasks.create_task(pushes.run(), name="pushes")
             pulses = [
                 tasks.create_task(pulse, name="pulse")
                 for pulse in (
@@ -159,7 +176,7 @@ class App:
             finally:
                 ending.enter_context(_deadline())
                 self._running.set(False)
-                for task in (*pulses, cameras, inference, recordings):
+                for task in (*pulses, cameras, inference, pushing, recordings):
                     task.cancel()
                     await asyncio.wait([task])
                 for pipeline in pipelines.values():

@@ -12,6 +12,8 @@ from faceanond.clock import Clock, SystemClock
 from faceanond.config.model import Camera
 from faceanond.pipeline.camera import CameraPipeline
 from faceanond.pipeline.snapshot import Snapshots
+from faceanond.publish.packet import Codec
+from faceanond.publish.push.pusher import Pusher
 from faceanond.publish.stream import Stream
 from faceanond.redact import redact
 from faceanond.status import CameraState, CameraStatus, RecordStatus
@@ -32,23 +34,27 @@ class CameraView:
         self._pipeline: CameraPipeline | None = None
         self._recording: Callable[[str], RecordStatus] | None = None
         self._snapshots: Snapshots | None = None
+        self._pusher: Pusher | None = None
 
-    def start(self, pipeline: CameraPipeline, executor: Executor) -> None:
-        """The pipeline exists now; snapshots are made in the executor."""
+    def start(self, pipeline: CameraPipeline, executor: Executor, pusher: Pusher | None = None) -> None:
+        """The pipeline exists now, and the push if there is one; snapshots are made in the executor."""
         self._pipeline = pipeline
+        self._pusher = pusher
         self._snapshots = Snapshots(executor)
 
     def record(self, recording: Callable[[str], RecordStatus]) -> None:
         """From now on the status tells of the camera's recordings, too."""
         self._recording = recording
 
-    @property
-    def stream(self) -> Stream | None:
-        """The published stream; None before the start, and for a disabled camera for ever."""
-        return None if self._pipeline is None else self._pipeline.stream
+    def stream(self, codec: Codec = Codec.H264) -> Stream | None:
+        """The published stream in that codec; None before the start, for a disabled camera for ever, and for a codec
+        that is switched off."""
+        return None if self._pipeline is None else self._pipeline.stream_in(codec)
 
     def status(self) -> CameraStatus:
         status = self._before if self._pipeline is None else self._pipeline.status()
+        if self._pusher is not None:
+            status = replace(status, push=self._pusher.status())
         return status if self._recording is None else replace(status, record=self._recording(self._name))
 
     def snapshot_tag(self) -> str | None:
@@ -75,10 +81,10 @@ class Fleet:
     def __init__(self, cameras: Mapping[str, Camera], *, clock: Clock | None = None) -> None:
         self._views = {name: CameraView(name, settings, clock=clock) for name, settings in cameras.items()}
 
-    def start(self, pipelines: Mapping[str, CameraPipeline], executor: Executor) -> None:
-        """Lets the views see their pipelines."""
+    def start(self, pipelines: Mapping[str, CameraPipeline], executor: Executor, pushers: Mapping[str, Pusher]) -> None:
+        """Lets the views see their pipelines and pushes."""
         for name, pipeline in pipelines.items():
-            self._views[name].start(pipeline, executor)
+            self._views[name].start(pipeline, executor, pushers.get(name))
 
     def record(self, recording: Callable[[str], RecordStatus]) -> None:
         """Lets the views tell of recordings."""
@@ -91,7 +97,7 @@ class Fleet:
     def camera(self, name: str) -> CameraView | None:
         return self._views.get(name)
 
-    def stream(self, name: str) -> Stream | None:
-        """The camera's published stream; None when there is none (now)."""
+    def stream(self, name: str, codec: Codec = Codec.H264) -> Stream | None:
+        """The camera's published stream in that codec; None when there is none (now)."""
         view = self._views.get(name)
-        return None if view is None else view.stream
+        return None if view is None else view.stream(codec)

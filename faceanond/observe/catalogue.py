@@ -12,10 +12,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from faceanond.errors import RecordFault, SourceFault
+from faceanond.errors import PushFault, RecordFault, SourceFault
 from faceanond.frames import Verdict
+from faceanond.logins import PROTOCOLS as LISTENERS
 from faceanond.stats import HistogramSnapshot
-from faceanond.status import CameraState, CameraStatus, InferenceStatus, OverloadState, RecordState
+from faceanond.status import (
+    CameraState,
+    CameraStatus,
+    InferenceStatus,
+    OverloadState,
+    PushState,
+    PushStatus,
+    RecordState,
+)
 
 PREFIX = "faceanond_"
 
@@ -23,11 +32,14 @@ DROPS = (
     *(("capture", "max_fps"), ("capture", "overload")),
     *(("mailbox", "newer"), ("mailbox", "late")),
     *(("detect", "stopped"), ("seal", "late")),
-    *(("encode", "failed"), ("viewer", "slow")),
+    *(("encode", "failed"), ("encode", "vp8_failed"), ("encode", "vp8_late")),
+    ("viewer", "slow"),
 )
 """Every (stage, reason) for which a picture, or a viewer's packet, is dropped."""
 PROTOCOLS = ("webrtc", "rtsp")
 """Every way to watch."""
+PUSHES = ("push_rtsp", "push_whip")
+"""Every way to a media server: it is no viewer, but what it gets counts as output."""
 FAIL_CLOSED = (
     *("no_signal", "late"),  # pipeline
     *("gap", "corrupt"),  # capture
@@ -116,6 +128,11 @@ def _fail_closed_now(status: CameraStatus) -> Samples:
     """Like `_now`, and a reason that is over stays as 0: a series that ends would look like one still firing."""
     past = [reason for reason in status.fail_closed_seconds if reason not in FAIL_CLOSED]
     return _now((*FAIL_CLOSED, *past), lambda _: status.fail_closed)(status)
+
+
+def _pushed(read: Callable[[PushStatus], Samples]) -> Callable[[CameraStatus], Samples]:
+    """Of cameras that are pushed."""
+    return lambda status: [] if status.push is None else read(status.push)
 
 
 CAMERA_METRICS: tuple[Metric[CameraStatus], ...] = (
@@ -229,10 +246,16 @@ CAMERA_METRICS: tuple[Metric[CameraStatus], ...] = (
         _maybe(lambda c: c.encode),
     ),
     Metric(
+        "vp8_encoding",
+        Kind.GAUGE,
+        "1 while the camera is encoded in VP8 as well, for viewers without H.264.",
+        _one(lambda c: float(c.vp8)),
+    ),
+    Metric(
         "output_bytes_total",
         Kind.COUNTER,
-        "Bytes sent to viewers, by protocol.",
-        _each(PROTOCOLS, lambda c: c.output_bytes),
+        "Bytes sent to viewers and media servers, by protocol.",
+        _each((*PROTOCOLS, *PUSHES), lambda c: c.output_bytes),
         ("protocol",),
     ),
     Metric(
@@ -241,6 +264,19 @@ CAMERA_METRICS: tuple[Metric[CameraStatus], ...] = (
         "Viewers connected now, by protocol.",
         _each(PROTOCOLS, lambda c: c.viewers),
         ("protocol",),
+    ),
+    Metric(
+        "push_up",
+        Kind.GAUGE,
+        "1 while a media server takes the camera's stream; absent where nothing is pushed.",
+        _pushed(lambda push: [((), float(push.state is PushState.UP))]),
+    ),
+    Metric(
+        "push_failures_total",
+        Kind.COUNTER,
+        "Pushes that failed or ended, by reason; absent where nothing is pushed.",
+        _pushed(_each([fault.value for fault in PushFault], lambda push: push.failures)),
+        ("reason",),
     ),
     Metric(
         "probe_frames_total",
@@ -263,10 +299,7 @@ CAMERA_METRICS: tuple[Metric[CameraStatus], ...] = (
         ("state",),
     ),
     Metric(
-        "record_written_bytes_total",
-        Kind.COUNTER,
-        "Bytes written into recordings.",
-        _one(lambda c: c.record.written),
+        "record_written_bytes_total", Kind.COUNTER, "Bytes written into recordings.", _one(lambda c: c.record.written)
     ),
     Metric(
         "record_failures_total",
@@ -288,18 +321,8 @@ CAMERA_METRICS: tuple[Metric[CameraStatus], ...] = (
         _each(RECORD_DELETED, lambda c: c.record.deleted),
         ("reason",),
     ),
-    Metric(
-        "record_segments",
-        Kind.GAUGE,
-        "Recordings on disk.",
-        _one(lambda c: c.record.segments),
-    ),
-    Metric(
-        "record_size_bytes",
-        Kind.GAUGE,
-        "Bytes that recordings take on disk.",
-        _one(lambda c: c.record.size),
-    ),
+    Metric("record_segments", Kind.GAUGE, "Recordings on disk.", _one(lambda c: c.record.segments)),
+    Metric("record_size_bytes", Kind.GAUGE, "Bytes that recordings take on disk.", _one(lambda c: c.record.size)),
     Metric(
         "record_oldest_timestamp_seconds",
         Kind.GAUGE,
@@ -349,6 +372,14 @@ INFERENCE_METRICS: tuple[Metric[InferenceStatus], ...] = (
     ),
 )
 
+EVENT_LOOP_LAG: Metric[HistogramSnapshot] = Metric(
+    "event_loop_lag_seconds",
+    Kind.HISTOGRAM,
+    "How late the event loop came round, looked at twenty times a second.",
+    _one(lambda lag: lag),
+)
+"""Everything but pictures goes through the loop: above some tens of milliseconds, viewers see it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Build:
@@ -368,10 +399,21 @@ BUILD_INFO: Metric[Build] = Metric(
 )
 
 
+LOGINS: Metric[Mapping[str, int]] = Metric(
+    "logins_failed_total",
+    Kind.COUNTER,
+    "Wrong passwords and tokens of viewers, by where they were tried.",
+    lambda counts: [((listener,), float(counts.get(listener, 0))) for listener in LISTENERS],
+    ("protocol",),
+)
+
+
 def declared() -> Iterator[tuple[str, Kind, tuple[str, ...], str]]:
     """(full name, type, labels, meaning) of every metric of ours, in the order of the exposition."""
     yield BUILD_INFO.full_name, BUILD_INFO.kind, BUILD_INFO.labels, BUILD_INFO.help
+    yield LOGINS.full_name, LOGINS.kind, LOGINS.labels, LOGINS.help
     for camera in CAMERA_METRICS:
         yield camera.full_name, camera.kind, ("camera", *camera.labels), camera.help
     for inference in INFERENCE_METRICS:
         yield inference.full_name, inference.kind, inference.labels, inference.help
+    yield EVENT_LOOP_LAG.full_name, EVENT_LOOP_LAG.kind, EVENT_LOOP_LAG.labels, EVENT_LOOP_LAG.help

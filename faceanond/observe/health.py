@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from faceanond.clock import Clock
+from faceanond.stats import SECONDS, Histogram, HistogramSnapshot
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +22,8 @@ Probe = Callable[[], Awaitable[object]]
 
 STEP = 1.0
 """Seconds between two beats: well below any limit, and a cost that nobody notices."""
+LOOP_STEP = 0.05
+"""Seconds between two beats of the event loop: two thousand measured lags in 100 s, for 0.1 % of a core."""
 
 
 class Heartbeat:
@@ -62,6 +65,7 @@ class Health:
         self._heartbeats: dict[str, Heartbeat] = {}
         self._conditions: dict[str, Condition] = {}
         self._lag = 0.0
+        self._lags = Histogram(*SECONDS)
 
     def heartbeat(self, name: str, *, limit: float) -> Heartbeat:
         """Adds a part that must show signs of life at least every `limit` seconds."""
@@ -113,11 +117,16 @@ class Health:
                 heartbeat.beat()
             await self._clock.sleep(step)
 
-    async def pulse_loop(self, *, limit: float, step: float = STEP) -> None:
+    def loop_lag(self) -> HistogramSnapshot:
+        """How late the event loop came round, in seconds, at each beat since the start."""
+        return self._lags.snapshot()
+
+    async def pulse_loop(self, *, limit: float, step: float = LOOP_STEP) -> None:
         """Keeps the event loop's heartbeat and measures how late it comes round. Runs until cancelled."""
         heartbeat = self.heartbeat("loop", limit=limit)
         while True:
             due = self._clock.monotonic() + step
             await self._clock.sleep(step)
             self._lag = max(0.0, self._clock.monotonic() - due)
+            self._lags.observe(self._lag)
             heartbeat.beat()

@@ -6,7 +6,7 @@ A scrape reads snapshots that the pipelines keep in memory: no camera, viewer or
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -15,7 +15,18 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from faceanond.observe.catalogue import BUILD_INFO, CAMERA_METRICS, INFERENCE_METRICS, Build, Kind, Metric, S, Samples
+from faceanond.observe.catalogue import (
+    BUILD_INFO,
+    CAMERA_METRICS,
+    EVENT_LOOP_LAG,
+    INFERENCE_METRICS,
+    LOGINS,
+    Build,
+    Kind,
+    Metric,
+    S,
+    Samples,
+)
 from faceanond.stats import HistogramSnapshot
 from faceanond.status import CameraStatus, InferenceStatus
 
@@ -23,7 +34,8 @@ Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
 
 class Metrics:
-    """The /metrics page. `cameras` and `inference` give snapshots from memory; each scrape calls both once.
+    """The /metrics page. `cameras`, `inference` and `loop_lag` give snapshots from memory; each scrape calls each once.
+    `logins` gives the wrong logins since the start, by protocol.
 
     `scrape` writes in `executor`, which stays its owner's.
     """
@@ -32,13 +44,17 @@ class Metrics:
         self,
         cameras: Callable[[], Iterable[CameraStatus]],
         inference: Callable[[], InferenceStatus | None],
+        loop_lag: Callable[[], HistogramSnapshot],
         *,
         version: str,
         ffmpeg: str,
         executor: Executor,
+        logins: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._cameras = cameras
         self._inference = inference
+        self._logins = logins
+        self._loop_lag = loop_lag
         self._version = version
         self._ffmpeg = ffmpeg
         self._process = CollectorRegistry()
@@ -60,7 +76,8 @@ class Metrics:
     def _snapshot(self) -> Snapshot:
         inference = self._inference()
         provider = inference.provider if inference is not None else "none"
-        return Snapshot(tuple(self._cameras()), inference, Build(self._version, provider, self._ffmpeg), self._process)
+        build = Build(self._version, provider, self._ffmpeg)
+        return Snapshot(tuple(self._cameras()), inference, self._loop_lag(), build, dict(self._logins()), self._process)
 
     @staticmethod
     def _expose(snapshot: Snapshot, accept: str | None) -> tuple[bytes, str]:
@@ -76,11 +93,14 @@ class Snapshot(Collector):
 
     cameras: Sequence[CameraStatus]
     inference: InferenceStatus | None
+    loop_lag: HistogramSnapshot
     build: Build
+    logins: Mapping[str, int]
     process: CollectorRegistry
 
     def collect(self) -> Iterator[Family]:
         yield _family(BUILD_INFO, BUILD_INFO.labels, BUILD_INFO.read(self.build))
+        yield _family(LOGINS, LOGINS.labels, LOGINS.read(self.logins))
         for metric in CAMERA_METRICS:
             samples = (
                 ((status.name, *labels), value) for status in self.cameras for labels, value in metric.read(status)
@@ -89,6 +109,7 @@ class Snapshot(Collector):
         if self.inference is not None:
             for inference in INFERENCE_METRICS:
                 yield _family(inference, inference.labels, inference.read(self.inference))
+        yield _family(EVENT_LOOP_LAG, (), EVENT_LOOP_LAG.read(self.loop_lag))
         yield from self.process.collect()  # type: ignore[misc]
 
 

@@ -11,6 +11,7 @@ stream comes from the anonymiser, which alone can make one.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -33,7 +34,9 @@ from faceanond.pipeline.judge import Judged, SharedDetector, seal_judged
 from faceanond.pipeline.overload import LOOK_EVERY, Ladder, tell
 from faceanond.pipeline.probe import LeakProbe
 from faceanond.pipeline.sealer import Sealer, SealerStuckError
+from faceanond.pipeline.second import SecondEncoding
 from faceanond.pipeline.spacing import Spacing
+from faceanond.publish.packet import Codec
 from faceanond.publish.stream import Stream
 from faceanond.ratelimit import RateLimited
 from faceanond.redact import redact
@@ -58,7 +61,8 @@ LINE_LENGTH = 4
 class CameraPipeline:
     """Runs one camera's stages. Made and run by the daemon; `feed` is called from the capture thread.
 
-    `stream` outlives reconnections, so viewers stay while their camera is away.
+    `stream` outlives reconnections, so viewers stay while their camera is away. `vp8` is a second encoding for those
+    who cannot watch it; None when it is switched off.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class CameraPipeline:
         self.name = name
         self.settings = settings
         self.stream = Stream(name, clock=clock)
+        self.vp8 = SecondEncoding(name, settings.encode, clock=clock) if settings.encode.vp8 else None
         self.figures = Figures(clock)
         self.last_sealed: AnonymisedFrame | None = None
         self._detector = detector
@@ -161,6 +166,8 @@ class CameraPipeline:
                 tasks.create_task(self._probe.run(), name=f"probe:{self.name}")
                 tasks.create_task(self._in_time.watch(), name=f"in time:{self.name}")
                 tasks.create_task(self._watch_load(), name=f"overload:{self.name}")
+                if self.vp8 is not None:
+                    tasks.create_task(self.vp8.run(), name=f"vp8:{self.name}")
         finally:
             self._mailbox.close()
             self.figures.dropped["mailbox", "newer"] += self._mailbox.dropped
@@ -176,6 +183,8 @@ class CameraPipeline:
     async def close(self) -> None:
         """Ends the viewers' streams and the sealing thread."""
         self.stream.close()
+        if self.vp8 is not None:
+            self.vp8.close()
         self._follower.close()
         await self._sealer.close()
 
@@ -283,7 +292,7 @@ class CameraPipeline:
         return "no_signal", f"no signal since {since} UTC"
 
     async def _seal(self, make: Callable[[Anonymiser], AnonymisedFrame]) -> None:
-        """The only writer of this camera's stream: one frame at a time, in order."""
+        """The only writer of this camera's streams: one frame at a time, in order."""
         async with self._sealing:
             keyframe = self.stream.take_keyframe_request()
             try:
@@ -299,6 +308,8 @@ class CameraPipeline:
                     self.stream.request_keyframe()
             for packet in sealed.packets:
                 self.stream.write(packet)
+            if self.vp8 is not None:
+                self.vp8.offer(sealed.frame)
             self._probe.offer(sealed.frame, sealed.packets)
             self.last_sealed = sealed.frame
             if sealed.frame.verdict is not Verdict.HELD:
@@ -308,6 +319,12 @@ class CameraPipeline:
 
     # What others may know
 
+    def stream_in(self, codec: Codec) -> Stream | None:
+        """The published stream in that codec; None when it is switched off."""
+        if codec is Codec.H264:
+            return self.stream
+        return None if self.vp8 is None else self.vp8.stream
+
     def status(self) -> CameraStatus:
         """A snapshot; from memory, never waits."""
         figures = self.figures
@@ -316,6 +333,12 @@ class CameraPipeline:
         if self._mailbox is not None:
             dropped["mailbox", "newer"] = dropped.get(("mailbox", "newer"), 0) + self._mailbox.dropped
         dropped["viewer", "slow"] = self.stream.dropped
+        viewers, output = Counter(self.stream.viewers()), Counter(self.stream.output_bytes)
+        if self.vp8 is not None:
+            dropped |= self.vp8.dropped
+            dropped["viewer", "slow"] += self.vp8.stream.dropped
+            viewers.update(self.vp8.stream.viewers())
+            output.update(self.vp8.stream.output_bytes)
         now = self._clock.monotonic()
         return CameraStatus(
             name=self.name,
@@ -338,8 +361,9 @@ class CameraPipeline:
             face_sizes=figures.face_sizes.snapshot(),
             latency=figures.latency.snapshot(),
             encode=self._sealer.encode_seconds(),
-            output_bytes=dict(self.stream.output_bytes),
-            viewers=self.stream.viewers(),
+            output_bytes=dict(output),
+            viewers=dict(viewers),
+            vp8=self.vp8 is not None and self.vp8.active,
             fail_closed=reason,
             fail_closed_seconds=seconds,
             probed=dict(self._probe.results),

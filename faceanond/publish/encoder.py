@@ -3,11 +3,13 @@
 Constrained Baseline, no B-frames, one picture in and one access unit out, SPS and PPS in front of every IDR, the true
 level. Keyframes come by time, never by count, because cameras change their rate. libx264 spreads its bits by a fixed
 frame rate (its variable mode would hold every picture back until the next one), so the rate is measured and corrected
-at a keyframe, where opening the encoder anew costs a viewer nothing.
+at a keyframe, where opening the encoder anew costs a viewer nothing. Only a rate that is far too high does not wait
+for one, since every second of it exceeds bit rate and level.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import av
@@ -18,17 +20,19 @@ from faceanond.anonymise.frame import AnonymisedFrame, require_sealed
 from faceanond.clock import Clock
 from faceanond.config.model import Encode
 from faceanond.errors import EncodeError
-from faceanond.frames import ColourMatrix
+from faceanond.frames import ColourMatrix, Verdict
 from faceanond.publish import h264
 from faceanond.publish.packet import CLOCK_RATE, EncodedPacket
+from faceanond.publish.rate import RateMeasure
+from faceanond.publish.sps import without_fixed_rate
 from faceanond.stats import SECONDS, Histogram
 
 ASSUMED_FPS = 25.0
 """Until the first keyframe interval has been measured."""
 WRONG_RATE = 0.2
 """Share by which the measured rate may differ before the encoder is opened anew; jitter stays well below."""
-ENOUGH_FRAMES = 8
-"""Fewer frames say nothing about a rate."""
+JITTER = 0.05
+"""Share of a measured rate that the level takes for jitter: it is meant for the nominal rate."""
 VBV_SECONDS = 0.5
 """How much the rate may be spread: a keyframe must reach a viewer with little more than the average bandwidth soon."""
 TIME_BASE = Fraction(1, CLOCK_RATE)
@@ -68,8 +72,8 @@ class Encoder:
         self._shape: tuple[int, int, ColourMatrix] | None = None
         self._last = -1
         self._keyframe_at = 0
-        self._counted_from = 0
-        self._counted = 0
+        self._measure = RateMeasure()
+        self._level = h264.LEVELS[0]
         self._seconds = Histogram(*SECONDS)
         self._bytes = 0
 
@@ -100,11 +104,11 @@ class Encoder:
         shape = (frame.width, frame.height, frame.matrix)
         try:
             if self._context is None or self._shape != shape:
-                self._open(shape, timestamp)
+                self._open(shape)
                 keyframe = True
-            elif keyframe or timestamp - self._keyframe_at >= self._settings.keyframe_interval * CLOCK_RATE:
+            elif keyframe or self._keyframe_is_due(timestamp):
                 keyframe = True
-                self._correct_rate(timestamp)
+                self._correct_rate(shape)
             packets = self._encode(frame, timestamp, keyframe)
         except (av.FFmpegError, ValueError, MemoryError) as error:
             self.close()
@@ -112,7 +116,11 @@ class Encoder:
                 f"camera {self._camera}: cannot encode {frame.width}x{frame.height} as H.264: {error}"
             ) from error
         self._last = timestamp
-        self._counted += 1
+        if frame.verdict is Verdict.HELD:
+            # Pictures that fill a gap come at a pace of their own.
+            self._measure.restart()
+        else:
+            self._measure.add(timestamp)
         if keyframe:
             self._keyframe_at = timestamp
         self._seconds.observe(self._clock.monotonic() - began)
@@ -133,8 +141,7 @@ class Encoder:
         for packet in self._context.encode(picture):
             data = bytes(packet)
             if packet.is_keyframe:
-                # x264 writes its version and settings as SEI into every IDR: 700 bytes that help nobody.
-                data = h264.join(nal for nal in h264.split(data) if h264.nal_type(nal) != h264.NalType.SEI)
+                data = h264.join(_tidied(data))
             self._bytes += len(data)
             packets.append(
                 EncodedPacket(
@@ -150,23 +157,30 @@ class Encoder:
             )
         return packets
 
-    def _correct_rate(self, timestamp: int) -> None:
-        span = (timestamp - self._counted_from) / CLOCK_RATE
-        if self._counted < ENOUGH_FRAMES or span <= 0:
-            return
-        measured = self._counted / span
-        self._counted, self._counted_from = 0, timestamp
-        if abs(measured - self._fps) > WRONG_RATE * self._fps and self._shape is not None:
-            self._fps = measured
-            self._open(self._shape, timestamp)
+    def _keyframe_is_due(self, timestamp: int) -> bool:
+        since = timestamp - self._keyframe_at
+        return since >= self._settings.keyframe_interval * CLOCK_RATE or self._measure.far_above(self._fps)
 
-    def _open(self, shape: tuple[int, int, ColourMatrix], timestamp: int) -> None:
+    def _correct_rate(self, shape: tuple[int, int, ColourMatrix]) -> None:
+        measured = self._measure.rate()
+        if measured is None:
+            return
+        self._measure.restart()
+        too_low = self._level_for(shape, measured) > self._level
+        if too_low or abs(measured - self._fps) > WRONG_RATE * self._fps:
+            self._fps = measured
+            self._open(shape)
+
+    def _level_for(self, shape: tuple[int, int, ColourMatrix], fps: float) -> h264.Level:
+        bitrate = self._settings.bitrate
+        return h264.level_for(shape[0], shape[1], fps / (1 + JITTER), bitrate, int(bitrate * VBV_SECONDS))
+
+    def _open(self, shape: tuple[int, int, ColourMatrix]) -> None:
         width, height, matrix = shape
         bitrate = self._settings.bitrate
-        buffer = int(bitrate * VBV_SECONDS)
-        # Halves are fine enough for the rate; the level is meant for the nominal rate, not for its jitter.
+        level = self._level_for(shape, self._fps)
+        # Halves are fine enough.
         rate = Fraction(max(1, round(self._fps * 2)), 2)
-        level = h264.level_for(width, height, int(rate), bitrate, buffer)
         context = av.CodecContext.create("libx264", "w")
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         context.time_base, context.framerate = TIME_BASE, rate
@@ -182,11 +196,24 @@ class Encoder:
             "refs": "1",
             "bf": "0",
             "maxrate": str(bitrate),
-            "bufsize": str(buffer),
+            "bufsize": str(int(bitrate * VBV_SECONDS)),
             "forced-idr": "1",
             "a53cc": "0",
             "x264-params": "keyint=infinite:scenecut=0:repeat-headers=1:annexb=1:log-level=error",
         }
         context.open()
-        self._context, self._shape = context, shape
-        self._counted, self._counted_from = 0, timestamp
+        self._context, self._shape, self._level = context, shape, level
+        self._measure.restart()
+
+
+def _tidied(keyframe: bytes) -> Iterator[bytes]:
+    """The NAL units of a keyframe, without what is of no use or not true."""
+    for nal in h264.split(keyframe):
+        match h264.nal_type(nal):
+            case h264.NalType.SEI:
+                # x264 writes its version and settings into every IDR: 700 bytes that help nobody.
+                continue
+            case h264.NalType.SPS:
+                yield without_fixed_rate(nal)
+            case _:
+                yield nal

@@ -55,6 +55,11 @@ class ParameterSets:
         return self.sps[1:4].hex()
 
     @property
+    def level_idc(self) -> int:
+        """Ten times the level."""
+        return self.sps[3]
+
+    @property
     def sprop(self) -> str:
         """The value of `sprop-parameter-sets` (RFC 6184, 8.1)."""
         return ",".join(base64.b64encode(nal).decode("ascii") for nal in (self.sps, self.pps))
@@ -71,9 +76,12 @@ def parameter_sets(access_unit: bytes) -> ParameterSets | None:
     return ParameterSets(sps, pps) if sps is not None and pps is not None else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Level:
-    """One row of table A-1: macroblocks a second, macroblocks a picture, kbit/s and kbit of buffer."""
+    """One row of table A-1: macroblocks a second, macroblocks a picture, kbit/s and kbit of buffer.
+
+    Ordered by name, as the table is.
+    """
 
     name: str
     macroblocks_per_second: int

@@ -29,6 +29,9 @@ SENDER_REPORT = 200
 RECEIVER_REPORT = 201
 SOURCE_DESCRIPTION = 202
 GOODBYE = 203
+PAYLOAD_FEEDBACK = 206
+PICTURE_LOSS, FULL_INTRA_REQUEST = 1, 4
+"""Formats of payload feedback (RFC 4585, RFC 5104) by which a receiver asks for a keyframe."""
 
 
 class RtcpError(ValueError):
@@ -142,6 +145,8 @@ class Rtcp:
 
     reports: tuple[ReceiverReport, ...]
     goodbye: bool
+    keyframe: bool = False
+    """The receiver asks for one: it cannot decode what it has."""
 
 
 def parse_rtcp(data: bytes) -> Rtcp:
@@ -149,7 +154,7 @@ def parse_rtcp(data: bytes) -> Rtcp:
     if not data:
         raise RtcpError("an empty packet")
     reports: list[ReceiverReport] = []
-    bye = False
+    bye = keyframe = False
     place = 0
     while place < len(data):
         if len(data) - place < 4:
@@ -163,8 +168,10 @@ def parse_rtcp(data: bytes) -> Rtcp:
             reports.extend(_report_blocks(data[blocks:end], first & 0x1F))
         elif kind == GOODBYE:
             bye = True
+        elif kind == PAYLOAD_FEEDBACK and first & 0x1F in (PICTURE_LOSS, FULL_INTRA_REQUEST):
+            keyframe = True
         place = end
-    return Rtcp(tuple(reports), bye)
+    return Rtcp(tuple(reports), bye, keyframe)
 
 
 def _report_blocks(data: bytes, count: int) -> list[ReceiverReport]:

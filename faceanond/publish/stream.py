@@ -17,7 +17,7 @@ from typing import Self
 from faceanond.clock import Clock
 from faceanond.publish import h264
 from faceanond.publish.h264 import ParameterSets
-from faceanond.publish.packet import EncodedPacket
+from faceanond.publish.packet import Codec, EncodedPacket
 
 RING_PACKETS = 64
 """Two and a half seconds at 25 fps: longer and a viewer no longer watches live, shorter and a hiccup costs pictures."""
@@ -28,6 +28,9 @@ KEYFRAME_SPACING = 1.0
 FRESH = 0.5
 """A viewer who joins so soon after a keyframe starts with that one, at once, instead of costing everybody another.
 It runs so much behind the others until its player catches up, so not longer."""
+
+PUSHES = frozenset(("push_rtsp", "push_whip"))
+"""Readers that carry the stream to a media server: their bytes count, but they are no viewers."""
 
 
 class StreamClosedError(Exception):
@@ -120,10 +123,11 @@ class Reader:
 
 
 class Stream:
-    """One camera's published video. It outlives the camera's connections; `close` ends every reader."""
+    """One camera's published video in one codec. It outlives the camera's connections; `close` ends every reader."""
 
-    def __init__(self, camera: str, *, clock: Clock) -> None:
+    def __init__(self, camera: str, *, clock: Clock, codec: Codec = Codec.H264) -> None:
         self.camera = camera
+        self.codec = codec
         self._clock = clock
         self._readers: set[Reader] = set()
         self._viewers: Counter[str] = Counter()
@@ -138,7 +142,7 @@ class Stream:
 
     @property
     def parameter_sets(self) -> ParameterSets | None:
-        """The latest SPS and PPS; None before the first keyframe."""
+        """The latest SPS and PPS; None before the first keyframe, and of VP8, which has none."""
         return self._parameter_sets
 
     @property
@@ -147,21 +151,29 @@ class Stream:
         return self._bytes
 
     @property
+    def readers(self) -> int:
+        """Readers now, of all protocols."""
+        return len(self._readers)
+
+    @property
     def dropped(self) -> int:
         """Packets that readers lost since the start."""
         return self._dropped
 
     def viewers(self) -> dict[str, int]:
-        """Readers now, by protocol; a protocol that was ever used stays, with 0."""
-        return dict(self._viewers)
+        """Viewers now, by protocol; a protocol that was ever used stays, with 0."""
+        return {protocol: readers for protocol, readers in self._viewers.items() if protocol not in PUSHES}
 
     def write(self, packet: EncodedPacket) -> None:
         """Hands a packet to every reader. Never waits; ignored after `close`.
 
-        Raises TypeError for anything but an EncodedPacket, which only the encoder makes, of sealed frames.
+        Raises TypeError for anything but an EncodedPacket of the stream's codec; only the encoders make them, of sealed
+        frames.
         """
         if type(packet) is not EncodedPacket:
             raise TypeError(f"only an EncodedPacket may be published, not {type(packet).__name__}")
+        if packet.codec is not self.codec:
+            raise TypeError(f"a packet in {packet.codec} is not for a stream in {self.codec}")
         if self._closed:
             return
         if packet.keyframe:
@@ -211,7 +223,7 @@ class Stream:
         return True
 
     async def described(self) -> ParameterSets:
-        """The parameter sets, as soon as there are some. Raises StreamClosedError."""
+        """The parameter sets of an H.264 stream, as soon as there are some. Raises StreamClosedError."""
         await self._described.wait()
         if self._parameter_sets is None:
             raise StreamClosedError
@@ -228,6 +240,8 @@ class Stream:
         return self._clock.monotonic() - self._recent[0].encoded <= FRESH
 
     def _learn(self, packet: EncodedPacket) -> None:
+        if self.codec is not Codec.H264:
+            return
         sets = h264.parameter_sets(packet.data)
         if sets is not None:
             self._parameter_sets = sets

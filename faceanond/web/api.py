@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from faceanond.stats import HistogramSnapshot
-from faceanond.status import CameraStatus, RecordStatus
+from faceanond.status import CameraStatus, PushStatus, RecordStatus
 
 
 def camera_json(status: CameraStatus) -> dict[str, Any]:
@@ -35,7 +35,9 @@ def camera_json(status: CameraStatus) -> dict[str, Any]:
         "encode": mean(status.encode),
         "output_bytes": dict(status.output_bytes),
         "viewers": dict(status.viewers),
+        "vp8": status.vp8,
         "overload": status.overload.value,
+        "push": None if status.push is None else _push_json(status.push),
         "fail_closed": status.fail_closed,
         "fail_closed_seconds": {reason: round(seconds, 3) for reason, seconds in status.fail_closed_seconds.items()},
         "recording": _recording_json(status.record),
@@ -53,6 +55,17 @@ def _recording_json(status: RecordStatus) -> dict[str, Any]:
         "lost": status.lost,
         "failures": dict(status.failures),
         "deleted": dict(status.deleted),
+    }
+
+
+def _push_json(push: PushStatus) -> dict[str, Any]:
+    return {
+        "state": push.state.value,
+        "since": push.since,
+        "url": push.url,
+        "last_error": push.last_error,
+        "retry_in": None if push.retry_in is None else round(push.retry_in, 1),
+        "failures": dict(push.failures),
     }
 
 

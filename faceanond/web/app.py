@@ -9,12 +9,14 @@ from typing import Any
 from aiohttp import ETag, hdrs, web
 
 import faceanond
+from faceanond.access import OPEN, Access
 from faceanond.clock import Clock, SystemClock
-from faceanond.config.model import Http
+from faceanond.config.model import Http, IceServer
+from faceanond.logins import FailedLogins
 from faceanond.web.api import camera_json
 from faceanond.web.assets import ASSETS
+from faceanond.web.auth import Auth, no_such_camera, viewer_of
 from faceanond.web.guard import Guard
-from faceanond.web.problem import ProblemError
 from faceanond.web.recordings import RecordingRoutes
 from faceanond.web.snapshots import snapshot
 from faceanond.web.view import CameraView, Fleet, Health, Recordings, Whep
@@ -31,15 +33,24 @@ def build(
     metrics: Metrics,
     settings: Http,
     *,
+    access: Access = OPEN,
+    failures: FailedLogins | None = None,
+    ice_servers: tuple[IceServer, ...] = (),
     clock: Clock | None = None,
     versions: Callable[[], Mapping[str, Any]] | None = None,
     recordings: Recordings | None = None,
 ) -> web.Application:
-    """The application, ready for `server.serving`. `versions` is what `/api/version` adds to our own version."""
+    """The application, ready for `server.serving`. `versions` is what `/api/version` adds to our own version.
+
+    `access` knows the viewers, `failures` is where all listeners note wrong logins, and players are told of the
+    `ice_servers`.
+    """
+    clock = clock or SystemClock()
     app = web.Application(client_max_size=LARGEST_OFFER)
     guard = Guard(settings)
     guard.install(app)
-    WhepRoutes(fleet, whep, guard, clock or SystemClock()).install(app)
+    Auth(access, failures or FailedLogins(clock)).install(app)
+    WhepRoutes(fleet, whep, guard, clock, ice_servers).install(app)
     if recordings is not None:
         RecordingRoutes(fleet, recordings).install(app)
     _Routes(fleet, health, metrics, versions or dict).install(app)
@@ -89,7 +100,9 @@ class _Routes:
         return await snapshot(request, self._camera(request))
 
     async def list_cameras(self, request: web.Request) -> web.Response:
-        return web.json_response({"cameras": [camera_json(status) for status in self._fleet.cameras()]})
+        viewer = viewer_of(request)
+        shown = [camera_json(status) for status in self._fleet.cameras() if viewer.may_watch(status.name)]
+        return web.json_response({"cameras": shown})
 
     async def show_camera(self, request: web.Request) -> web.Response:
         return web.json_response(camera_json(self._camera(request).status()))
@@ -102,21 +115,23 @@ class _Routes:
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
 
     async def alive(self, request: web.Request) -> web.Response:
-        return _verdict(*self._health.alive())
+        return _verdict(request, *self._health.alive())
 
     async def ready(self, request: web.Request) -> web.Response:
-        return _verdict(*self._health.ready())
+        return _verdict(request, *self._health.ready())
 
     def _camera(self, request: web.Request) -> CameraView:
         view = self._fleet.camera(request.match_info["name"])
         if view is None:
-            raise ProblemError(HTTPStatus.NOT_FOUND, "there is no camera of that name")
+            raise no_such_camera()
         return view
 
 
-def _verdict(good: bool, details: dict[str, Any]) -> web.Response:
+def _verdict(request: web.Request, good: bool, details: dict[str, Any]) -> web.Response:
+    """What an orchestrator is told; the details are for those who may see everything."""
     status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
-    return web.json_response({"ok": good, **details}, status=status)
+    shown = details if viewer_of(request).sees_everything else {}
+    return web.json_response({"ok": good, **shown}, status=status)
 
 
 def _file(request: web.Request, name: str) -> web.Response:

@@ -4,13 +4,16 @@ Host names: a page on the internet can let its own name resolve to 127.0.0.1 and
 sees there (DNS rebinding). So while we listen on loopback only its own names are served, and those of
 `http.allowed_origins` (a reverse proxy in front of us).
 
-Origins: nothing is given to pages of other origins unless `http.allowed_origins` names them.
+Origins: nothing is given to pages of other origins unless `http.allowed_origins` names them. Browsers send passwords
+and open WebSockets by themselves, also for other people's pages; so whatever changes something, and every WebSocket, is
+refused to a page that we do not know, whether the browser names it (Origin) or only says that it is foreign
+(Sec-Fetch-Site).
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -42,10 +45,18 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 CHANGING = frozenset({hdrs.METH_POST, hdrs.METH_PUT, hdrs.METH_PATCH, hdrs.METH_DELETE})
+READING = (hdrs.METH_GET, hdrs.METH_HEAD)
 ANY_ORIGIN = "*"
+EXPOSED = ", ".join((hdrs.LOCATION, hdrs.ETAG, hdrs.LINK, "Accept-Patch", "Accept-Post", hdrs.RETRY_AFTER))
+"""What a page of an allowed origin may read of an answer, besides its body."""
+ASKABLE = "Authorization, Content-Type, If-Match"
+"""What it may send."""
+PREFLIGHT_AGE = "600"
+"""Seconds that a browser may remember what it was told about a preflight."""
 
 
 def is_loopback(host: str) -> bool:
@@ -96,15 +107,29 @@ class Guard:
                 "this server listens on loopback and does not answer to that host name; behind a reverse proxy add "
                 'its address to http.allowed_origins, such as "https://cameras.example.org"',
             )
-        origin = request.headers.get(hdrs.ORIGIN)
-        if (
-            request.method in CHANGING
-            and origin is not None
-            and not _same_origin(origin, request)
-            and not self.allows(origin)
-        ):
+        if (request.method in CHANGING or hdrs.UPGRADE in request.headers) and self._is_foreign(request):
             raise ProblemError(HTTPStatus.FORBIDDEN, "pages of that origin may not do this; see http.allowed_origins")
+        if is_preflight(request) and request.match_info.http_exception is not None:
+            return self.preflight(request)  # of a resource that has no OPTIONS of its own
         return await handler(request)
+
+    def _is_foreign(self, request: web.Request) -> bool:
+        """Whether a page of an origin that is neither ours nor allowed makes the request; programs name no origin."""
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is None:
+            return request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
+        return not is_same_origin(origin, request) and not self.allows(origin)
+
+    def preflight(self, request: web.Request, methods: Iterable[str] = READING) -> web.Response:
+        """The answer to a browser that asks, before a request of a page of another origin, whether that may be made;
+        the allowing header itself is `_finish`'s."""
+        response = web.Response()
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is not None and self.allows(origin):
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = ", ".join(methods)
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = ASKABLE
+            response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = PREFLIGHT_AGE
+        return response
 
     async def _finish(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers.update(HEADERS)
@@ -115,12 +140,21 @@ class Guard:
             response.headers.add(hdrs.VARY, hdrs.ORIGIN)
         if origin is not None and self.allows(origin):
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "Location, ETag, Retry-After"
+            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = EXPOSED
 
 
-def _same_origin(origin: str, request: web.Request) -> bool:
+def is_preflight(request: web.Request) -> bool:
+    """Whether a browser only asks what a page of another origin may do. It never sends credentials with that."""
+    return request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
+
+
+def is_same_origin(origin: str, request: web.Request) -> bool:
     """By host and port alone: behind a proxy that ends TLS we do not know the page's scheme."""
-    return urlsplit(origin).netloc.lower() == request.headers.get(hdrs.HOST, "").lower()
+    try:
+        authority = urlsplit(origin).netloc
+    except ValueError:  # brackets without an address, which no browser sends
+        return False
+    return authority.lower() == request.headers.get(hdrs.HOST, "").lower()
 
 
 @web.middleware

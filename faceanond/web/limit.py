@@ -1,4 +1,4 @@
-"""How many offers one address may make: each costs a key pair and a few sockets."""
+"""How many offers, or additions to them, one address may make: an offer costs a key pair and a few sockets."""
 
 from __future__ import annotations
 

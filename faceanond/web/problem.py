@@ -1,11 +1,15 @@
-"""The one form of every error: JSON `{"error": ..., "detail": ...}`."""
+"""The one form of every error: problem details (RFC 9457), and in them `{"error": ..., "detail": ...}`."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from http import HTTPStatus
 
 from aiohttp import web
+from multidict import CIMultiDict
+
+PROBLEM = "application/problem+json"
 
 
 class ProblemError(Exception):
@@ -19,9 +23,19 @@ class ProblemError(Exception):
 
 
 def problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """An error response; `error` is the status in words, `detail` what is wrong and what to do."""
-    return web.json_response(
-        {"error": status.phrase.lower(), "detail": detail},
-        status=status,
-        headers={"Cache-Control": "no-store", **(headers or {})},
+    """An error response; `error` is the status in words, `detail` what is wrong and what to do.
+
+    `type` is always "about:blank", which means: the status says which kind of problem it is.
+    """
+    body = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "error": status.phrase.lower(),
+        "detail": detail,
+    }
+    response = web.Response(
+        text=json.dumps(body), status=status, content_type=PROBLEM, headers=CIMultiDict(headers or {})
     )
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response

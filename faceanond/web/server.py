@@ -62,6 +62,8 @@ async def serving(app: web.Application, settings: Http) -> AsyncIterator[tuple[s
             keepalive_timeout=IDLE,
             max_line_size=LONGEST_LINE,
             max_field_size=LONGEST_LINE,
+            # No request here needs it, and a body that only claims to be compressed would be a traceback in the log.
+            auto_decompress=False,
         )
 
     try:

@@ -60,8 +60,17 @@ class Recordings(Protocol):
 
 
 class Whep(Protocol):
-    """Answers viewers' offers; `publish/webrtc/service` is the real one and names the errors."""
+    """Answers viewers' offers; `publish/webrtc/service` is the real one and names the errors.
 
-    async def offer(self, camera: str, sdp: str, *, local: str | None = None) -> Answer: ...
+    `owner` is the viewer who asks: a session is there for the one alone who made it.
+    """
 
-    async def end(self, session_id: str, *, camera: str | None = None) -> bool: ...
+    async def offer(
+        self, camera: str, sdp: str, *, local: str | None = None, remote: str | None = None, owner: str = ""
+    ) -> Answer: ...
+
+    async def end(self, session_id: str, *, camera: str, owner: str = "") -> bool: ...
+
+    def has(self, session_id: str, *, camera: str, owner: str = "") -> bool: ...
+
+    async def add_candidates(self, session_id: str, fragment: str, *, camera: str, owner: str = "") -> bool: ...

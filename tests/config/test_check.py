@@ -7,6 +7,7 @@ import pytest
 from faceanond.config.check import findings, warnings
 from faceanond.config.load import load
 from faceanond.errors import Problem
+from tests import certificates
 
 
 def written(folder: Path, text: str) -> Path:
@@ -84,6 +85,11 @@ def test_a_listener_that_others_can_reach_is_a_risk(listen: str, tmp_path: Path)
     assert warned(tmp_path, f"[rtsp]\nlisten = '{listen}'\nenabled = false{CAMERA}") == []
 
 
+def test_a_listener_that_others_can_reach_is_no_risk_when_it_asks_who_comes(tmp_path: Path) -> None:
+    viewers = '[viewers.guard]\npassword = "password-1"'
+    assert warned(tmp_path, f"[http]\nlisten = ':80'\n[rtsp]\nlisten = ':554'\n{viewers}{CAMERA}") == []
+
+
 @pytest.mark.parametrize("listen", ["127.0.0.1:80", "[::1]:80", "localhost:80", "127.9.9.9:80"])
 def test_a_listener_on_this_machine_alone_is_none(listen: str, tmp_path: Path) -> None:
     assert warned(tmp_path, f"[http]\nlisten = '{listen}'{CAMERA}") == []
@@ -105,3 +111,60 @@ def test_a_file_that_has_gone_since_is_still_named(tmp_path: Path) -> None:
     config = load(path)
     path.unlink()
     assert findings(config, path) == [Problem(f"{path}:1", "cameras.a.source", "the file gone does not exist")]
+
+
+def test_interfaces_that_this_machine_lacks_are_warned_of(tmp_path: Path) -> None:
+    [line] = warned(tmp_path, "[webrtc]\ninterfaces = ['l?', 'none*']" + CAMERA)
+    assert line.startswith('c.toml:2: webrtc.interfaces: no interface of this machine is named "none*"; it has lo')
+
+
+def test_ice_servers_that_are_not_used_are_warned_of(tmp_path: Path) -> None:
+    login = "username = 'u', credential = 'c'"
+    urls = "['stuns:a', 'stun:b', 'stun:c', 'turns:d?transport=udp', 'turn:e', 'turns:f']"
+    lines = warned(tmp_path, f"[webrtc]\nice_servers = [{{urls = {urls}, {login}}}]" + CAMERA)
+    assert [line.split(": ")[2].split(" ")[0] for line in lines] == [
+        "stun:c",
+        "stuns:a",
+        "turns:d?transport=udp",
+        "turns:f",
+    ]
+    assert all(line.startswith("c.toml:2: webrtc.ice_servers: ") for line in lines)
+    assert warned(tmp_path, f"[webrtc]\nice_servers = [{{urls = ['stun:b', 'turns:e'], {login}}}]" + CAMERA) == []
+
+
+def secure(folder: Path, key: str = "server.key", listen: str = "127.0.0.1:8322") -> str:
+    return f"[rtsp]\ntls_listen = '{listen}'\ncertificate = '{folder}/server.pem'\nkey = '{folder}/{key}'{CAMERA}"
+
+
+def test_a_good_certificate_is_neither_found_nor_warned_of(tmp_path: Path) -> None:
+    certificates.make(tmp_path)
+    assert found(tmp_path, secure(tmp_path)) == []
+    assert warned(tmp_path, secure(tmp_path)) == []
+
+
+def test_a_certificate_that_clients_would_refuse_is_found(tmp_path: Path) -> None:
+    assert found(tmp_path, secure(tmp_path)) == [
+        "c.toml:3: rtsp.certificate: the certificate server.pem does not exist"
+    ]
+    certificates.make(tmp_path, "other")
+    certificates.make(tmp_path, days=0.01)
+    assert (
+        "c.toml:4: rtsp.key: the private key other.key does not belong to"
+        in found(tmp_path, secure(tmp_path, "other.key"))[0]
+    )
+    [line] = found(tmp_path, secure(tmp_path))
+    assert line.startswith("c.toml:3: rtsp.certificate: the certificate server.pem is expired on ")
+    assert warned(tmp_path, secure(tmp_path)) == []
+
+
+def test_a_certificate_near_its_end_is_warned_of(tmp_path: Path) -> None:
+    certificates.make(tmp_path, days=5)
+    assert found(tmp_path, secure(tmp_path)) == []
+    [line] = warned(tmp_path, secure(tmp_path))
+    assert line.startswith("c.toml:3: rtsp.certificate: the certificate server.pem expires on ")
+
+
+def test_a_secure_listener_without_viewers_is_a_risk_all_the_same(tmp_path: Path) -> None:
+    certificates.make(tmp_path)
+    [line] = warned(tmp_path, secure(tmp_path, listen=":8322"))
+    assert line.startswith("c.toml:2: rtsp.tls_listen: there is no password")

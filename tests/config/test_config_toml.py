@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from faceanond.config.load import load, parse
-from faceanond.config.model import Camera, Config, IceServer
+from faceanond.config.model import Camera, Config, IceServer, Viewer
 
 FILE = Path(__file__).resolve().parents[2] / "config.toml"
 TEXT = FILE.read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ def test_the_shipped_file_equals_the_defaults() -> None:
     assert load(FILE) == Config()
 
 
-@pytest.mark.parametrize("table", [name for name in Config.model_fields if name != "cameras"])
+@pytest.mark.parametrize("table", [name for name in Config.model_fields if name not in ("viewers", "cameras")])
 def test_the_shipped_file_has_every_key(table: str) -> None:
     model = Config.model_fields[table].annotation
     assert isinstance(model, type)
@@ -47,7 +47,7 @@ def test_every_key_has_a_comment_of_its_own() -> None:
 
 
 def test_every_choice_is_named_in_the_comment() -> None:
-    for table in Config().model_dump(exclude={"cameras"}):
+    for table in Config().model_dump(exclude={"viewers", "cameras"}):
         model = Config.model_fields[table].annotation
         for name, info in model.model_fields.items():  # type: ignore[union-attr]
             for choice in getattr(info.annotation, "__args__", ()):
@@ -85,3 +85,12 @@ def test_the_example_of_an_ice_server_loads_and_has_every_key(tmp_path: Path) ->
     line = next(line for line in TEXT.splitlines() if line.startswith("#ice_servers"))
     config = parse("[webrtc]\n" + line[1:], "config.toml", environ={"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert config.webrtc.ice_servers[0].model_fields_set == set(IceServer.model_fields)
+
+
+def test_the_example_of_a_viewer_loads_and_has_every_key(tmp_path: Path) -> None:
+    (tmp_path / "guard").write_text("hunter2-hunter2")
+    (tmp_path / "guard-token").write_text("t0ken-t0ken-t0ken")
+    text = EXAMPLE.sub("", TEXT[TEXT.index("# Viewers.") : TEXT.index("# Cameras.")])
+    guard = parse(text, "config.toml", environ={"CREDENTIALS_DIRECTORY": str(tmp_path)}).viewers["guard"]
+    assert guard.model_fields_set == set(Viewer.model_fields)
+    assert guard.cameras == Viewer.model_fields["cameras"].default

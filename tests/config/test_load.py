@@ -156,8 +156,8 @@ def test_a_camera_may_come_from_overrides_alone() -> None:
 
 def test_an_override_that_is_none_is_a_mistake_of_its_own() -> None:
     assert problems("a = 1", "nonsense") == [
-        "c.toml:1: a: unknown key; expected one of detector, track, anonymise, encode, probe, record, overload, http, "
-        "rtsp, webrtc, log, cameras",
+        "c.toml:1: a: unknown key; expected one of detector, track, anonymise, encode, probe, push, record, overload, "
+        "http, rtsp, webrtc, log, viewers, cameras",
         "--set nonsense: expected KEY=VALUE, such as anonymise.method=solid",
     ]
 

@@ -4,7 +4,6 @@ import pytest
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 
 from faceanond.config.model import (
-    DISK_KEYS,
     PROCESS_KEYS,
     Anonymise,
     Camera,
@@ -19,6 +18,7 @@ from faceanond.config.model import (
     Rtsp,
     WebRtc,
 )
+from faceanond.config.record import DISK_KEYS
 from faceanond.config.types import FROM_FILE
 
 TABLES = [Detector, Anonymise, Encode, Probe, Http, Rtsp, WebRtc, Log]

@@ -54,6 +54,36 @@ def test_listeners_that_do_not_meet_are_fine(http: str, rtsp: str) -> None:
     assert listening(http, rtsp) == []
 
 
+SECURE = "certificate = 'a.pem'\nkey = 'a.key'"
+
+
+@pytest.mark.parametrize("port", [80, 81])
+def test_the_secure_listener_needs_a_port_of_its_own(port: int) -> None:
+    [(place, message)] = listening(":80", ":81", f"tls_listen = ':{port}'\n{SECURE}")
+    assert place == "c.toml:5 rtsp.tls_listen"
+    assert f"port {port} is taken by [{'http' if port == 80 else 'rtsp'}] listen already" in message
+    assert "such as 8322" in message
+
+
+def test_listeners_of_a_server_that_is_off_are_in_nobodys_way() -> None:
+    assert listening(":80", ":80", f"enabled = false\ntls_listen = ':80'\n{SECURE}") == []
+
+
+def test_a_secure_listener_needs_a_certificate_and_its_key() -> None:
+    assert [place for place, _ in listening(":80", ":81", "tls_listen = ':82'")] == [
+        "c.toml:3 rtsp.certificate",
+        "c.toml:3 rtsp.key",
+    ]
+    assert listening(":80", ":81", f"tls_listen = ':82'\n{SECURE}") == []
+
+
+def test_a_certificate_that_nobody_would_use_is_a_mistake() -> None:
+    [first, second] = listening(":80", ":81", SECURE)
+    assert first[0] == "c.toml:5 rtsp.certificate"
+    assert 'add tls_listen = ":8322", or remove certificate' in first[1]
+    assert second[0] == "c.toml:6 rtsp.key"
+
+
 @pytest.mark.parametrize(("name", "device"), [("mtcnn", "tensorrt"), ("yunet", "cuda"), ("centerface", "auto")])
 def test_a_detector_runs_on_devices_that_suit_it(name: str, device: str) -> None:
     assert problems(f"[detector]\nname = '{name}'\ndevice = '{device}'") == []
@@ -74,12 +104,26 @@ def test_too_few_udp_ports_for_the_viewers_are_a_mistake_with_a_range_that_would
     assert problems("[webrtc]\nudp_ports = '65500-65535'\nmax_viewers = 50") == [
         (
             "c.toml:2 webrtc.udp_ports",
-            "36 ports are too few for max_viewers = 50: each viewer takes at least one; "
-            'widen the range ("65486-65535") or lower max_viewers',
+            "36 ports are too few for max_viewers = 50: each viewer takes one; "
+            'widen the range ("65486-65535"), lower max_viewers, or write a single port, which serves all ("65500")',
         )
     ]
     assert problems("[webrtc]\nudp_ports = '40000-40099'") == []
     assert problems("[webrtc]\nudp_ports = '0'") == []
+
+
+@pytest.mark.parametrize("port", ["40000", "40000-40000"])
+def test_a_single_port_serves_any_number_of_viewers(port: str) -> None:
+    assert problems(f"[webrtc]\nudp_ports = '{port}'\nmax_viewers = 5000") == []
+
+
+def test_media_over_tcp_takes_a_port_of_its_own() -> None:
+    assert problems("[webrtc]\ntcp_port = 8555") == []
+    for port, table in ((8080, "http"), (8554, "rtsp")):
+        [(place, message)] = problems(f"[webrtc]\ntcp_port = {port}")
+        assert place == "c.toml:2 webrtc.tcp_port"
+        assert f"[{table}] listen" in message
+    assert problems("[rtsp]\nenabled = false\n[webrtc]\ntcp_port = 8554") == []
 
 
 @pytest.mark.parametrize(

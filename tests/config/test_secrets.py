@@ -90,13 +90,17 @@ def test_secret_values_are_all_passwords_and_all_that_was_fetched() -> None:
     text = """
         [webrtc]
         ice_servers = [{urls = ["turn:x"], username = "u", credential = "turn-pass"}]
+        [viewers.guard]
+        password = "guard-pass"
+        token = "guard-token-of-16"
+
         [cameras.a]
         source = "http://x/?token=${env:TOKEN}"
         username = "u"
         password = "p@ss"
     """
     config = parse(text, "c.toml", environ={"TOKEN": "t0k"})
-    assert secret_values(config) == {"turn-pass", "t0k", "p@ss", "p%40ss"}
+    assert secret_values(config) == {"turn-pass", "guard-pass", "guard-token-of-16", "t0k", "p@ss", "p%40ss"}
     assert "p@ss" not in repr(config)
 
 

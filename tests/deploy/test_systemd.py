@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from faceanond.config.model import Record
+from faceanond.config.record import Record
 from faceanond.errors import ExitCode
 from tests.conftest import need_tool
 

@@ -49,17 +49,23 @@ async () => {
 
 
 @contextmanager
-def wall(url: str, *, size: tuple[int, int] = (1280, 900)) -> Iterator[Page]:
-    """The page in a fresh browser."""
+def browser(*, size: tuple[int, int] = (1280, 900)) -> Iterator[Page]:
+    """An empty page in a fresh browser."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=need_tool("chromium"), args=QUIET)
+        process = playwright.chromium.launch(executable_path=need_tool("chromium"), args=QUIET)
         try:
-            page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-            page.add_init_script(REMEMBER_CONNECTIONS)
-            page.goto(url)
-            yield page
+            yield process.new_page(viewport={"width": size[0], "height": size[1]})
         finally:
-            browser.close()
+            process.close()
+
+
+@contextmanager
+def wall(url: str, *, size: tuple[int, int] = (1280, 900), script: str = "") -> Iterator[Page]:
+    """The wall page in a fresh browser; the script runs before the page's own."""
+    with browser(size=size) as page:
+        page.add_init_script(REMEMBER_CONNECTIONS + script)
+        page.goto(url)
+        yield page
 
 
 def decoded(page: Page) -> dict[str, int]:

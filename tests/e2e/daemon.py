@@ -102,12 +102,20 @@ class Daemon:
 
 @contextmanager
 def daemon(
-    arguments: Sequence[str], folder: Path, *, environ: dict[str, str] | None = None, ready: bool = True
+    arguments: Sequence[str],
+    folder: Path,
+    *,
+    environ: dict[str, str] | None = None,
+    ready: bool = True,
+    host: str = "127.0.0.1",
 ) -> Iterator[Daemon]:
-    """Starts the command on free ports and waits until it says that it is ready; ends it whatever happens."""
+    """Starts the command on free ports and waits until it says that it is ready; ends it whatever happens.
+
+    `host` is where it listens; the `Daemon` itself always talks to it over loopback.
+    """
     http, rtsp = free_port(), free_port()
     log = folder / "daemon.log"
-    settings = ["--set", f"http.listen=127.0.0.1:{http}", "--set", f"rtsp.listen=127.0.0.1:{rtsp}"]
+    settings = ["--set", f"http.listen={host}:{http}", "--set", f"rtsp.listen={host}:{rtsp}"]
     with log.open("wb") as sink:
         process = subprocess.Popen(
             [*COMMAND, *arguments, *settings], stdout=sink, stderr=sink, env={**os.environ, **(environ or {})}

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from faceanond.frames import Verdict
 from faceanond.stats import SECONDS, Histogram, HistogramSnapshot
-from faceanond.status import CameraState, CameraStatus, InferenceStatus, RecordState, RecordStatus
+from faceanond.status import (
+    CameraState,
+    CameraStatus,
+    InferenceStatus,
+    PushState,
+    PushStatus,
+    RecordState,
+    RecordStatus,
+)
 
 
 def histogram(*values: float, bounds: tuple[float, ...] = SECONDS) -> HistogramSnapshot:
@@ -45,6 +53,12 @@ def camera(name: str, *, age: int = 1) -> CameraStatus:
             lost=3 * age,
             failures={"full": age},
             deleted={"age": 2 * age},
+        ),
+        push=PushStatus(
+            state=PushState.UP,
+            since=1_700_000_000.0,
+            url=f"rtsp://media.example.org:8554/{name}",
+            failures={"timeout": age},
         ),
     )
 

@@ -140,3 +140,5 @@ async def test_the_loops_lag_is_measured(health: Health, clock: FakeClock) -> No
         alive, details = health.alive()
     assert alive
     assert details["loop_lag_seconds"] == 0.25
+    assert health.loop_lag().count == 4
+    assert health.loop_lag().total == 1.0

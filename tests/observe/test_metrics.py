@@ -20,9 +20,10 @@ from faceanond.frames import Verdict
 from faceanond.observe.catalogue import DROPS, FAIL_CLOSED, PROBED, PROTOCOLS, Kind, declared
 from faceanond.observe.metrics import Metrics
 from faceanond.pipeline.probe import ProbeResult
+from faceanond.stats import HistogramSnapshot
 from faceanond.status import CameraState, CameraStatus, InferenceStatus, OverloadState
 from tests.conftest import need_tool
-from tests.observe.fleet import camera, inference
+from tests.observe.fleet import camera, histogram, inference
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"
@@ -33,19 +34,27 @@ camera_reconnects_total last_frame_timestamp_seconds faces_detected_total faces_
 inference_batch_size inference_seconds inference_queue_wait_seconds inference_queue_length end_to_end_latency_seconds
 encode_seconds output_bytes_total viewers fail_closed fail_closed_seconds_total canary_failures_total build_info
 probe_frames_total probe_residual_faces_total record_state record_failures_total record_size_bytes
-record_oldest_timestamp_seconds
+record_oldest_timestamp_seconds logins_failed_total
 """.split()  # noqa: SIM905 - a list of forty lines hides what it says
 )
 """The names that dashboards and alerts outside this repository may rely on."""
 
 
 def page(
-    cameras: Iterable[CameraStatus] = (), detector: InferenceStatus | None = None, accept: str | None = None
+    cameras: Iterable[CameraStatus] = (),
+    detector: InferenceStatus | None = None,
+    accept: str | None = None,
+    lag: HistogramSnapshot | None = None,
 ) -> tuple[str, str]:
     """(body, content type) of /metrics."""
     with ThreadPoolExecutor(1) as executor:
         body, content_type = Metrics(
-            lambda: cameras, lambda: detector, version="1.2.3", ffmpeg="8.1", executor=executor
+            lambda: cameras,
+            lambda: detector,
+            lambda: lag or histogram(),
+            version="1.2.3",
+            ffmpeg="8.1",
+            executor=executor,
         ).render(accept)
     return body.decode(), content_type
 
@@ -117,6 +126,17 @@ def test_values_come_from_the_snapshot() -> None:
     assert seen[of("canary_failures_total")] == 1
 
 
+def test_wrong_logins_are_told_by_listener_and_are_there_before_the_first() -> None:
+    seen = samples()
+    for protocol in ("http", "rtsp"):
+        assert seen[of("logins_failed_total", f"protocol={protocol}")] == 0
+    with ThreadPoolExecutor(1) as executor:
+        counted = Metrics(
+            list, lambda: None, histogram, version="1", ffmpeg="8", executor=executor, logins=lambda: {"http": 3}
+        ).render()[0]
+    assert b'faceanond_logins_failed_total{protocol="http"} 3.0' in counted
+
+
 def test_a_histogram_is_cumulative_and_ends_with_everything() -> None:
     seen = samples(camera("yard"))
     buckets = [value for (name, _), value in seen.items() if name == "faceanond_end_to_end_latency_seconds_bucket"]
@@ -179,6 +199,13 @@ def test_the_process_is_measured_too() -> None:
     assert "python_gc_collections_total" in names
 
 
+def test_the_lag_of_the_event_loop_is_there_without_cameras_and_detector() -> None:
+    body, _ = page(lag=histogram(0.0004, 0.03, 0.03))
+    seen = {sample.name: sample.value for family in text_string_to_metric_families(body) for sample in family.samples}
+    assert seen["faceanond_event_loop_lag_seconds_count"] == 3
+    assert seen["faceanond_event_loop_lag_seconds_sum"] == pytest.approx(0.0604)
+
+
 def test_a_scraper_that_prefers_openmetrics_gets_it() -> None:
     body, content_type = page([camera("a")], inference(), OPENMETRICS)
     assert content_type.startswith("application/openmetrics-text; version=1.0.0")
@@ -199,7 +226,7 @@ async def test_a_scrape_looks_on_the_loop_and_writes_elsewhere() -> None:
         return [camera("a")]
 
     executor = ThreadPoolExecutor(1)
-    metrics = Metrics(cameras, lambda: None, version="1", ffmpeg="8", executor=executor)
+    metrics = Metrics(cameras, lambda: None, histogram, version="1", ffmpeg="8", executor=executor)
     body, content_type = await metrics.scrape(None)  # would fail here if it read /proc on the loop
     executor.shutdown(wait=False)
     assert b'faceanond_camera_up{camera="a"} 1.0' in body

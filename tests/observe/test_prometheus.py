@@ -21,7 +21,7 @@ from faceanond.observe.metrics import Metrics
 from faceanond.status import CameraState, CameraStatus, InferenceStatus
 from tests.conftest import need_tool
 from tests.deploy import promql
-from tests.observe.fleet import camera, inference
+from tests.observe.fleet import camera, histogram, inference
 
 pytestmark = [pytest.mark.e2e, pytest.mark.may_block]
 
@@ -49,7 +49,7 @@ class Fleet:
 async def serving(fleet: Fleet, accepted: list[str]) -> AsyncIterator[int]:
     """/metrics over HTTP; yields the port. Notes which forms the scraper asked for."""
     executor = ThreadPoolExecutor(1)
-    metrics = Metrics(fleet.cameras, fleet.inference, version="1", ffmpeg="8", executor=executor)
+    metrics = Metrics(fleet.cameras, fleet.inference, histogram, version="1", ffmpeg="8", executor=executor)
 
     async def exposition(request: web.Request) -> web.Response:
         accepted.append(request.headers.get("Accept", ""))

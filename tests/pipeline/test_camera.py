@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import pytest
 
@@ -14,7 +14,8 @@ from faceanond.errors import DetectionError, SourceFault
 from faceanond.frames import Box, Detections, Face, RawFrame, Verdict
 from faceanond.pipeline import camera as module
 from faceanond.pipeline.camera import CameraPipeline
-from faceanond.publish.packet import EncodedPacket
+from faceanond.publish.packet import Codec, EncodedPacket
+from faceanond.publish.stream import Reader
 from faceanond.status import CameraState
 from tests.conftest import FakeClock
 from tests.pictures import raw_frame
@@ -270,3 +271,58 @@ async def test_no_snapshot_outlives_the_pipeline_that_renews_it(clock: FakeClock
         await run.publish(raw_frame())
         assert run.pipeline.last_sealed is not None
     assert run.pipeline.last_sealed is None
+
+
+async def packets_of(reader: Reader, count: int) -> list[EncodedPacket]:
+    async with asyncio.timeout(10):
+        return [await reader.get() for _ in range(count)]
+
+
+async def test_a_viewer_of_vp8_sees_the_pictures_the_held_one_and_the_slate(clock: FakeClock) -> None:
+    async with running(nothing, clock) as run:
+        stream = run.pipeline.stream_in(Codec.VP8)
+        assert stream is not None
+        with closing(stream.subscribe("test")) as reader:
+            run.pipeline.opened(INFO)
+            await run.publish(raw_frame(captured=clock.monotonic()))
+            (first,) = await packets_of(reader, 1)
+            assert (first.codec, first.keyframe, first.verdict) == (Codec.VP8, True, Verdict.CLEAN)
+            assert run.pipeline.status().vp8
+            assert run.pipeline.status().viewers == {"test": 2}
+            run.pipeline.lost(SourceFault.UNREACHABLE, "gone", 3.0)
+            await clock.advance(module.ABSENT_AFTER + module.ABSENT_INTERVAL)
+            (held,) = await packets_of(reader, 1)
+            assert held.verdict is Verdict.HELD
+            status = run.pipeline.status()
+            assert status.output_bytes["test"] == len(first.data) + len(held.data) + sum(
+                len(packet.data) for packet in run.packets
+            )
+
+
+async def test_a_size_change_goes_on_in_vp8_with_a_keyframe(clock: FakeClock) -> None:
+    async with running(one_face, clock) as run:
+        stream = run.pipeline.stream_in(Codec.VP8)
+        assert stream is not None
+        with closing(stream.subscribe("test")) as reader:
+            await run.publish(raw_frame())
+            (first,) = await packets_of(reader, 1)
+            await run.publish(raw_frame(index=1, size=(640, 360)))
+            (second,) = await packets_of(reader, 1)
+    assert [(packet.width, packet.keyframe) for packet in (first, second)] == [(320, True), (640, True)]
+
+
+async def test_without_a_viewer_of_vp8_nothing_is_encoded_in_it(clock: FakeClock) -> None:
+    async with running(nothing, clock) as run:
+        for index in range(3):
+            await run.publish(raw_frame(index=index, captured=clock.monotonic() + index / 25))
+        assert not run.pipeline.status().vp8
+        assert run.pipeline.vp8 is not None
+        assert dict(run.pipeline.vp8.stream.output_bytes) == {}
+
+
+async def test_vp8_can_be_switched_off(clock: FakeClock) -> None:
+    async with running(nothing, clock, encode=Encode(vp8=False)) as run:
+        assert run.pipeline.stream_in(Codec.VP8) is None
+        assert run.pipeline.stream_in(Codec.H264) is run.pipeline.stream
+        await run.publish(raw_frame())
+        assert not run.pipeline.status().vp8

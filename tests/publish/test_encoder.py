@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -8,14 +10,15 @@ import av
 import numpy as np
 import pytest
 
-from faceanond.config.model import Encode
+from faceanond.anonymise.anonymiser import Anonymiser
+from faceanond.config.model import Anonymise, Encode
 from faceanond.errors import EncodeError
 from faceanond.frames import ColourMatrix, Verdict
 from faceanond.publish import h264
-from faceanond.publish.encoder import Encoder, video_frame
+from faceanond.publish.encoder import ASSUMED_FPS, Encoder, video_frame
 from faceanond.publish.h264 import NalType
 from faceanond.publish.packet import EncodedPacket
-from tests.conftest import FakeClock
+from tests.conftest import FakeClock, need_tool
 from tests.publish.sealed import moving, picture, sealed
 
 
@@ -146,6 +149,90 @@ def test_the_bit_rate_is_kept_when_the_assumed_frame_rate_was_wrong(clock: FakeC
     settled = sizes[fps * 4 :]
     assert sum(settled) * 8 / 4 == pytest.approx(400_000, rel=0.25)
     assert one.fps == pytest.approx(fps, rel=0.2)
+
+
+LEVELS = [
+    # size, fps, bit rate, level_idc; the frame rate is found out within the first keyframe interval
+    ((640, 360), 25, "2M", 30),
+    ((426, 240), 5, "500k", 21),  # 405 macroblocks; 2.0 has 396
+    ((98, 66), 25, "200k", 12),
+    ((480, 270), 60, "1M", 30),
+    ((704, 576), 30, "2M", 31),  # at the 25 fps that are assumed at first, 3.0 would do
+    ((1280, 720), 30, "2M", 31),
+    ((1280, 720), 60, "2M", 32),
+    ((1920, 1080), 25, "4M", 40),
+    ((3840, 2160), 5, "8M", 51),
+]
+
+
+@pytest.mark.may_block
+@pytest.mark.parametrize(
+    ("size", "fps", "bitrate", "level"), LEVELS, ids=[f"{s[0]}x{s[1]}@{f}" for s, f, _, _ in LEVELS]
+)
+def test_ffmpeg_reads_constrained_baseline_without_reordering_of_the_true_level(
+    clock: FakeClock, size: tuple[int, int], fps: int, bitrate: str, level: int
+) -> None:
+    one = encoder(clock, bitrate=bitrate, keyframe_interval="0.5s", preset="ultrafast")
+    frame = sealed(picture(0, *size))
+    # The same picture again and again: only the headers matter here, and their times.
+    packets = [one.encode(sealed(frame.i420, captured=i / fps))[0] for i in range(9 if fps < 10 else fps // 2 + 2)]
+    packets += one.encode(sealed(frame.i420, captured=10.0), keyframe=True)
+    units = traced(b"".join(packet.data for packet in packets))
+    head = [NalType.SPS, NalType.PPS, NalType.IDR]
+    assert [values(unit, "nal_unit_type") for unit in units] == [
+        head if packet.keyframe else [NalType.SLICE] for packet in packets
+    ]
+    headers = "".join(units)
+    sets = sum(packet.keyframe for packet in packets)
+    assert sets >= 2
+    for field, value in {
+        "profile_idc": 66,
+        "constraint_set0_flag": 1,
+        "constraint_set1_flag": 1,
+        "max_num_ref_frames": 1,
+        "pic_order_cnt_type": 2,  # output order is decoding order
+        "entropy_coding_mode_flag": 0,
+        "bitstream_restriction_flag": 1,
+        "max_num_reorder_frames": 0,
+        "max_dec_frame_buffering": 1,
+        "fixed_frame_rate_flag": 0,
+        "video_full_range_flag": 0,
+    }.items():
+        assert values(headers, field) == [value] * sets, field
+    assert values(headers, "level_idc")[-1] == level
+
+
+def traced(stream: bytes) -> list[str]:
+    """What FFmpeg's own parser finds in the headers of a stream, by access unit."""
+    command = [need_tool("ffmpeg"), "-v", "trace", "-f", "h264", "-i", "-", "-c", "copy", "-bsf:v", "trace_headers"]
+    result = subprocess.run([*command, "-f", "null", "-"], input=stream, capture_output=True, timeout=30, check=True)
+    lines = [line for line in result.stderr.decode(errors="replace").splitlines() if "[trace_headers" in line]
+    # Before the first one it shows what the demuxer had found out by itself.
+    return re.split(r"\] Packet: \d+ bytes", "\n".join(lines))[1:]
+
+
+def values(headers: str, field: str) -> list[int]:
+    return [int(value) for value in re.findall(rf"\b{field} +[01]+ = (\d+)", headers)]
+
+
+def test_held_pictures_are_no_measure_of_the_cameras_rate(clock: FakeClock) -> None:
+    anonymiser = Anonymiser("yard", Anonymise(), clock=clock)
+    one = encoder(clock, keyframe_interval="1s", preset="ultrafast")
+    for _ in range(20):
+        clock.move(0.2)
+        one.encode(anonymiser.absent("no_signal", message="no signal yet"))
+    assert one.fps == ASSUMED_FPS
+    for index in range(60):
+        one.encode(moving(index, start=clock.monotonic() + 1))
+    assert one.fps == ASSUMED_FPS
+
+
+def test_a_rate_far_above_the_assumed_one_is_corrected_before_the_keyframe_interval_is_over(clock: FakeClock) -> None:
+    one = encoder(clock, keyframe_interval="60s")
+    packets = [one.encode(moving(index, fps=60))[0] for index in range(70)]
+    (at,) = [index for index, packet in enumerate(packets) if packet.keyframe and index]
+    assert 60 <= at <= 64
+    assert one.fps == pytest.approx(60, rel=0.02)
 
 
 def test_a_jittering_rate_does_not_open_the_encoder_anew(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:

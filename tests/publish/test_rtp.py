@@ -101,6 +101,12 @@ def test_a_receiver_report_is_read() -> None:
     assert rtp.parse_rtcp(data).reports == (ReceiverReport(0x11223344, 0.25, -1, 0x0001FFFE, 0.01),)
 
 
+@pytest.mark.parametrize(("kind", "form", "wanted"), [(206, 1, True), (206, 4, True), (206, 2, False), (205, 1, False)])
+def test_a_receiver_that_cannot_decode_asks_for_a_keyframe(kind: int, form: int, wanted: bool) -> None:
+    data = struct.pack("!BBHIBBHII", 0x80, 201, 1, 99, 0x80 | form, kind, 2, 99, 0x11223344)
+    assert rtp.parse_rtcp(data).keyframe is wanted
+
+
 @pytest.mark.parametrize(
     "data",
     [b"", b"\x80", b"\x80\xc9\x00\x05", b"\x00\xc9\x00\x00", b"\x80\x60\x00\x00", b"\x82\xc9\x00\x01\x00\x00\x00\x01"],

@@ -8,8 +8,11 @@ from typing import Any
 
 from aiohttp.test_utils import TestClient, TestServer
 
+from faceanond.access import Access
 from faceanond.clock import Clock, SystemClock
-from faceanond.config.model import Http
+from faceanond.config.load import parse
+from faceanond.config.model import Http, IceServer
+from faceanond.logins import FailedLogins
 from faceanond.publish.webrtc.errors import OfferError
 from faceanond.publish.webrtc.service import Answer
 from faceanond.web.app import build
@@ -25,18 +28,33 @@ class Answering:
     def __init__(self, error: OfferError | None = None) -> None:
         self.error = error
         self.offers: list[tuple[str, str, str | None]] = []
-        self.sessions = {"s3cret": "lobby"}
+        self.sessions = {"s3cret": ("lobby", "")}
+        self.ended: dict[str, tuple[str, str]] = {}
+        self.fragments: list[str] = []
 
-    async def offer(self, camera: str, sdp: str, *, local: str | None = None) -> Answer:
+    async def offer(
+        self, camera: str, sdp: str, *, local: str | None = None, remote: str | None = None, owner: str = ""
+    ) -> Answer:
         self.offers.append((camera, sdp, local))
         if self.error is not None:
             raise self.error
+        self.sessions["s3cret"] = (camera, owner)
         return Answer("s3cret", "v=0\r\n")
 
-    async def end(self, session_id: str, *, camera: str | None = None) -> bool:
-        if self.sessions.get(session_id) != camera:
+    async def end(self, session_id: str, *, camera: str, owner: str = "") -> bool:
+        if self.sessions.get(session_id) == (camera, owner):
+            self.ended[session_id] = self.sessions.pop(session_id)
+        return self.ended.get(session_id) == (camera, owner)
+
+    def has(self, session_id: str, *, camera: str, owner: str = "") -> bool:
+        return self.sessions.get(session_id) == (camera, owner)
+
+    async def add_candidates(self, session_id: str, fragment: str, *, camera: str, owner: str = "") -> bool:
+        if not self.has(session_id, camera=camera, owner=owner):
             return False
-        del self.sessions[session_id]
+        if self.error is not None:
+            raise self.error
+        self.fragments.append(fragment)
         return True
 
 
@@ -46,16 +64,24 @@ async def serving(
     whep: Whep | None = None,
     health: Pulse | None = None,
     settings: Http | None = None,
+    viewers: str = "",
+    failures: FailedLogins | None = None,
+    ice_servers: tuple[IceServer, ...] = (),
     clock: Clock | None = None,
     recordings: Recordings | None = None,
 ) -> AsyncIterator[Client]:
+    """The application for those cameras; `viewers` is text of a configuration file."""
+    clock = clock or SystemClock()
     app = build(
         Cameras(*(cameras or (Camera("lobby"),))),
         whep or Answering(),
         health or Pulse(),
         exposition,
         settings or Http(),
-        clock=clock or SystemClock(),
+        access=Access(parse(viewers, "c.toml").viewers),
+        failures=failures,
+        ice_servers=ice_servers,
+        clock=clock,
         versions=lambda: {"ffmpeg": "8.1"},
         recordings=recordings,
     )

@@ -52,7 +52,8 @@ async def test_a_page_that_did_not_change_is_not_sent_again() -> None:
 async def test_what_does_not_exist_is_a_json_404(path: str) -> None:
     async with serving() as client, client.get(path) as response:
         assert response.status == 404
-        assert (await response.json()).keys() == {"error", "detail"}
+        assert response.content_type == "application/problem+json"
+        assert (await response.json()).keys() == {"type", "title", "status", "error", "detail"}
 
 
 async def test_a_wrong_method_names_the_right_ones() -> None:

@@ -67,6 +67,43 @@ async def test_a_page_of_another_origin_gets_no_video() -> None:
         assert whep.offers == []
 
 
+@pytest.mark.parametrize(
+    ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 201), (None, 201)]
+)
+async def test_a_browser_that_names_no_origin_says_whether_the_page_is_foreign(site: str | None, status: int) -> None:
+    headers = {**OFFER, "Sec-Fetch-Site": site} if site else OFFER
+    async with serving() as client:
+        async with client.post("/whep/lobby", data="v=0", headers=headers) as response:
+            assert response.status == status
+        async with client.get("/api/version", headers=headers) as response:
+            assert response.status == 200
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://[", "http://[::1"])
+async def test_a_page_of_another_origin_can_open_no_websocket(origin: str) -> None:
+    headers = {"Origin": origin, "Connection": "Upgrade", "Upgrade": "WebSocket"}
+    async with serving() as client, client.get("/cameras/lobby/stream.ws", headers=headers) as response:
+        assert response.status == 403
+
+
+@pytest.mark.parametrize("path", ["/api/cameras", "/cameras/lobby/snapshot.jpg", "/nothing"])
+async def test_a_configured_origin_may_ask_with_a_token_for_what_is_read(path: str) -> None:
+    question = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+    async with serving(settings=Http(allowed_origins=(PARTNER,))) as client:
+        async with client.options(path, headers={**question, "Origin": PARTNER}) as response:
+            assert response.status == 200
+            assert response.headers["Access-Control-Allow-Methods"] == "GET, HEAD"
+            assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
+        async with client.options(path, headers={**question, "Origin": "https://evil.example"}) as response:
+            assert not [name for name in response.headers if name.startswith("Access-Control")]
+
+
+@pytest.mark.parametrize("origin", ["http://[::1", "http://[", "//", "null"])
+async def test_an_origin_that_is_none_is_another_one(origin: str) -> None:
+    async with serving() as client, client.post("/whep/yard", headers={**OFFER, "Origin": origin}) as response:
+        assert response.status == 403
+
+
 async def test_our_own_page_does() -> None:
     async with serving() as client:
         headers = {**OFFER, "Origin": str(client.make_url("/")).rstrip("/")}

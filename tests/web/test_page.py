@@ -134,11 +134,11 @@ async def test_only_tiles_in_sight_play() -> None:
         await wall.page.wait_for_function("() => document.querySelector('[data-camera=cam-7][data-playing]')")
 
 
-async def test_a_browser_without_h264_is_told_so() -> None:
+async def test_a_browser_without_any_codec_of_ours_is_told_so() -> None:
     async with site(Camera("lobby")) as wall:
-        await wall.page.add_init_script("RTCRtpReceiver.getCapabilities = () => ({codecs: [{mimeType: 'video/VP8'}]})")
+        await wall.page.add_init_script("RTCRtpReceiver.getCapabilities = () => ({codecs: [{mimeType: 'video/AV1'}]})")
         await wall.open()
-        await wall.text(".words", "This browser offers no H.264")
+        await wall.text(".words", "This browser offers neither H.264 nor VP8")
         assert wall.service.sessions == 0
 
 

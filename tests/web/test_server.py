@@ -97,3 +97,20 @@ async def test_what_is_no_http_gets_a_bare_400_and_no_traceback(
     assert b"aiohttp" not in head
     assert json.loads(body)["error"] == "bad request"
     assert caplog.records == []
+
+
+async def test_a_body_that_only_claims_to_be_compressed_is_taken_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    app = application()
+
+    async def echo(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read())
+
+    app.router.add_post("/", echo)
+    async with serving(app, ANY) as (host, port), aiohttp.ClientSession() as session:
+        headers = {"Content-Encoding": "gzip"}
+        async with session.post(f"http://{host}:{port}/", data=b"no gzip", headers=headers) as response:
+            assert await response.read() == b"no gzip"
+        # Nobody reads this one, so that aiohttp itself throws it away.
+        async with session.post(f"http://{host}:{port}/nothing", data=b"no gzip", headers=headers) as response:
+            assert response.status == 404
+    assert caplog.records == []

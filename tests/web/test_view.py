@@ -9,7 +9,7 @@ from tests.web.standin import Camera, Cameras, Pulse
 
 def test_the_real_service_and_the_standins_fit_the_interfaces(clock: FakeClock) -> None:
     """Checked by mypy when it reads this file; at run time it only shows that nothing else is needed to build them."""
-    service: Whep = WhepService(lambda _: None, WebRtc(), clock=clock)
+    service: Whep = WhepService(lambda *_: None, WebRtc(), clock=clock)
     camera: CameraView = Camera("lobby")
     fleet: Fleet = Cameras(Camera("lobby"))
     health: Health = Pulse()

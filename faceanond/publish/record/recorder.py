@@ -18,7 +18,7 @@ import structlog
 
 from faceanond.backoff import Backoff
 from faceanond.clock import Clock
-from faceanond.config.model import RecordOptions
+from faceanond.config.record import RecordOptions
 from faceanond.errors import RecordFault
 from faceanond.publish import fmp4, h264
 from faceanond.publish.h264 import ParameterSets

@@ -16,7 +16,7 @@ import structlog
 
 from faceanond.backoff import Backoff
 from faceanond.clock import Clock
-from faceanond.config.model import Record, RecordOptions
+from faceanond.config.record import Record, RecordOptions
 from faceanond.errors import RecordFault
 from faceanond.publish.record.disk import Disk, SegmentFile
 from faceanond.publish.record.faults import RecordError, explained

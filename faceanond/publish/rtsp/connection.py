@@ -6,31 +6,40 @@ Whatever a client does ends at most its own connection.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from urllib.parse import urlsplit
 
 import structlog
 
+from faceanond.access import Access
 from faceanond.clock import Clock
+from faceanond.logins import FailedLogins
 from faceanond.publish.rtsp import sdp, transport
 from faceanond.publish.rtsp.delivery import Delivery, Output, TcpDelivery, UdpDelivery
+from faceanond.publish.rtsp.login import Login
 from faceanond.publish.rtsp.messages import Interleaved, Request, Response, RtspError
 from faceanond.publish.rtsp.parser import Parser
+from faceanond.publish.rtsp.paths import TRACK, base, camera_of
 from faceanond.publish.rtsp.session import FIRST_PICTURE, TIMEOUT, Session, within
 from faceanond.publish.rtsp.transport import OverTcp, OverUdp
 from faceanond.publish.stream import Stream, StreamClosedError
+from faceanond.ratelimit import RateLimited
 
 log = structlog.get_logger(__name__)
 
 STALLED = 10.0
 """Seconds after which a peer that takes no more bytes is dropped."""
 IDLE = 30.0
-"""Seconds that a connection without a session may stay silent."""
+"""Seconds that a connection without a session may stay silent, and that nobody may have logged in on it."""
 CLOSING = 1.0
 """Seconds for the last bytes to leave."""
-READ = 64 * 1024
+HANDSHAKE = 10.0
+"""Seconds for the TLS handshake."""
+MOST_MESSAGES = 100
+"""Requests and RTCP packets a second: players send under ten, and each holds up the loop a little."""
+READ = 16 * 1024
 
 
 @dataclass(slots=True)
@@ -39,26 +48,44 @@ class Shared:
 
     find_stream: Callable[[str], Stream | None]
     clock: Clock
+    access: Access
+    failures: FailedLogins
     max_sessions: int
     sessions: int = 0
+    refused: RateLimited[str] = field(default_factory=RateLimited)
+    """Clients that speak nonsense, for the log."""
 
 
 class Connection:
-    """Made by the server for each client; `run` returns when it is over, with everything freed."""
+    """Made by the server for each client; `run` returns when it is over, with everything freed.
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, shared: Shared) -> None:
+    With `tls` the client has to begin with a handshake, and reading must be paused until `run`.
+    """
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        shared: Shared,
+        *,
+        peer: str,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._reader = reader
         self._writer = writer
+        self._tls = tls
+        self._mute = False
         self._output = Output(writer, clock=shared.clock)
         self._shared = shared
         self._clock = shared.clock
         self._parser = Parser()
         self._session: Session | None = None
         self._tasks: asyncio.TaskGroup | None = None
-        self._heard = shared.clock.monotonic()
+        self._began = self._heard = shared.clock.monotonic()
+        self._second, self._messages = self._began, 0
         self._after: Callable[[], None] | None = None
-        # Nothing when the client left again before it was accepted.
-        self._peer = str((writer.get_extra_info("peername") or ("gone",))[0])
+        self._peer = peer
+        self._login = Login(shared.access, shared.failures, peer=peer, secure=tls is not None, clock=shared.clock)
         self._methods: dict[str, Callable[[Request], Awaitable[Response]]] = {
             "OPTIONS": self._options,
             "DESCRIBE": self._describe,
@@ -74,6 +101,8 @@ class Connection:
         """Serves the client until either side has had enough."""
         try:
             async with asyncio.TaskGroup() as self._tasks:
+                if self._tls is not None:
+                    await self._shake_hands(self._tls)
                 await self._serve()
                 if self._session is not None:
                     await self._session.pause()
@@ -97,6 +126,8 @@ class Connection:
             reason = self._session.overdue()
         elif now - self._heard >= IDLE:
             reason = "idle"
+        elif self._login.viewer is None and now - self._began >= IDLE:
+            reason = "nobody logged in"
         if reason is not None:
             log.info("player dropped", client=self._peer, reason=reason)
             self._end_session()
@@ -106,23 +137,45 @@ class Connection:
         """Cuts the connection; reading and writing fail at once, which ends `run`."""
         self._writer.transport.abort()
 
+    async def _shake_hands(self, context: ssl.SSLContext) -> None:
+        """Raises OSError (TimeoutError, ConnectionError, ssl.SSLError) when it does not come to a secure connection."""
+        try:
+            await self._writer.start_tls(context, ssl_handshake_timeout=HANDSHAKE)
+        except BaseException:
+            # Nothing is left to say, and asyncio would not tell us that the connection is closed.
+            self._mute = True
+            raise
+        # The limits of the buffer are those of the transport, and this is a new one.
+        self._output = Output(self._writer, clock=self._clock)
+
     async def _serve(self) -> None:
         while data := await self._reader.read(READ):
             self._parser.feed(data)
             while True:
                 try:
                     message = self._parser.next()
+                    if message is None:
+                        break
+                    self._count()
                 except RtspError as error:
-                    log.info("malformed request refused", client=self._peer, reason=str(error))
+                    if told := self._shared.refused.note(str(error), self._clock.monotonic()):
+                        log.info("client refused", client=self._peer, reason=told.last, count=told.count)
                     await self._send(Response(error.status, {"Connection": "close"}), "")
                     return
-                if message is None:
-                    break
                 if isinstance(message, Interleaved):
                     if self._session is not None:
                         self._session.rtcp(message.data)
                 else:
                     await self._answer(message)
+
+    def _count(self) -> None:
+        """Raises RtspError when there are too many messages a second."""
+        now = self._clock.monotonic()
+        if now - self._second >= 1.0:
+            self._second, self._messages = now, 0
+        self._messages += 1
+        if self._messages > MOST_MESSAGES:
+            raise RtspError(503, "too many messages a second")
 
     async def _answer(self, request: Request) -> None:
         self._heard = self._clock.monotonic()
@@ -168,24 +221,25 @@ class Connection:
         accept = request.header("accept")
         if accept and "application/sdp" not in accept and "*/*" not in accept:
             raise RtspError(406)
-        stream = self._stream(request)
+        stream = await self._stream(request)
         sets = stream.parameter_sets or await within(self._clock, FIRST_PICTURE, stream.described())
         if sets is None:
             raise RtspError(503, "no picture has been encoded yet", headers={"Retry-After": "2"})
         local = str(self._writer.get_extra_info("sockname")[0])
         return Response(
-            headers={"Content-Base": _base(request.url) + "/", "Content-Type": "application/sdp"},
+            headers={"Content-Base": base(request.url) + "/", "Content-Type": "application/sdp"},
             body=sdp.describe(stream.camera, sets, address=local),
         )
 
     async def _setup(self, request: Request) -> Response:
-        stream = self._stream(request)
+        stream = await self._stream(request)
         session = self._session
         if session is not None and session.stream is not stream:
             raise RtspError(459, "one camera at a time on a connection")
         if session is not None and session.playing:
             raise RtspError(455)
-        wanted = transport.choose(request.header("transport"))
+        # RTP over UDP would travel outside TLS, for everybody to see.
+        wanted = transport.choose(request.header("transport"), udp=self._tls is None)
         if session is None and self._shared.sessions >= self._shared.max_sessions:
             log.warning("player refused", client=self._peer, camera=stream.camera, reason="rtsp.max_sessions reached")
             raise RtspError(503, headers={"Retry-After": "10"})
@@ -209,7 +263,7 @@ class Connection:
 
     async def _play(self, request: Request) -> Response:
         session = self._required(request)
-        info = f"url={_base(request.url).removesuffix('/' + sdp.TRACK)}/{sdp.TRACK}"
+        info = f"url={base(request.url).removesuffix('/' + TRACK)}/{TRACK}"
         headers = {"Session": session.id, "Range": "npt=now-"}
         if session.playing:
             return Response(headers=headers)
@@ -220,7 +274,13 @@ class Connection:
         assert self._tasks is not None
         # Packets follow the answer, never overtake it.
         self._after = partial(session.start, first, self._tasks)
-        log.info("player started", client=self._peer, camera=session.stream.camera, transport=session.delivery.name)
+        log.info(
+            "player started",
+            client=self._peer,
+            viewer=self._login.viewer.name if self._login.viewer is not None else "",
+            camera=session.stream.camera,
+            transport="tls" if self._tls is not None else session.delivery.name,
+        )
         return Response(headers={**headers, "RTP-Info": info})
 
     async def _pause(self, request: Request) -> Response:
@@ -248,14 +308,11 @@ class Connection:
             raise RtspError(454)
         return self._session
 
-    def _stream(self, request: Request) -> Stream:
-        """The camera that a request names."""
-        try:
-            path = urlsplit(request.url).path
-        except ValueError:
-            raise RtspError(400, "a malformed URL") from None
-        name = path.strip("/").removesuffix(sdp.TRACK).rstrip("/")
-        stream = self._shared.find_stream(name)
+    async def _stream(self, request: Request) -> Stream:
+        """The camera that a request names, if whoever asks may see it; else it looks as if there were none."""
+        viewer = await self._login.demand(request)
+        name = camera_of(request.url)
+        stream = self._shared.find_stream(name) if viewer.may_watch(name) else None
         if stream is None:
             raise RtspError(404)
         return stream
@@ -269,14 +326,12 @@ class Connection:
 
     async def _close(self) -> None:
         """Lets the last bytes leave, but not for long: a peer that does not read would hold us here for ever."""
+        if self._mute:
+            self.abort()
+            return
         self._writer.close()
         try:
             async with asyncio.timeout(CLOSING):
                 await self._writer.wait_closed()
         except (OSError, TimeoutError):
             self._writer.transport.abort()
-
-
-def _base(url: str) -> str:
-    """The URL without its query and final slash, for headers that players append to."""
-    return url.partition("?")[0].rstrip("/")

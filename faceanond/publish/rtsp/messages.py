@@ -18,10 +18,14 @@ REASONS = {
 """The status codes that HTTP does not have, or means otherwise."""
 
 
+Headers = Mapping[str, str | tuple[str, ...]]
+"""By name; several values become as many lines."""
+
+
 class RtspError(Exception):
     """A request that is answered with an error: its status, and headers that belong to it."""
 
-    def __init__(self, status: int, message: str = "", *, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, status: int, message: str = "", *, headers: Headers | None = None) -> None:
         self.status = status
         self.headers = dict(headers or {})
         super().__init__(message or reason(status))
@@ -62,7 +66,7 @@ class Response:
     """What the server answers."""
 
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Headers = field(default_factory=dict)
     body: bytes = b""
 
     def encode(self, cseq: str) -> bytes:
@@ -70,7 +74,8 @@ class Response:
         lines = [f"RTSP/1.0 {self.status} {reason(self.status)}"]
         if cseq:
             lines.append(f"CSeq: {cseq}")
-        lines.extend(f"{name}: {value}" for name, value in self.headers.items())
+        for name, value in self.headers.items():
+            lines.extend(f"{name}: {one}" for one in ((value,) if isinstance(value, str) else value))
         if self.body:
             lines.append(f"Content-Length: {len(self.body)}")
         return "\r\n".join([*lines, "", ""]).encode("ascii", "replace") + self.body

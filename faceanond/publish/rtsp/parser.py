@@ -16,6 +16,9 @@ MAX_HEADERS = 64
 MAX_BODY = 4 * 1024
 """Players send no bodies but for parameters."""
 
+ONCE = frozenset(("cseq", "content-length", "session", "authorization"))
+"""Headers of which a second one is no continuation but an attempt to be read in two ways."""
+
 _REQUEST_LINE = re.compile(rb"([A-Za-z_]{1,32}) ([\x21-\x7e]{1,2048}) RTSP/(\d)\.(\d)\r\n")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64})[ \t]*:[ \t]*([\x20-\x7e\t]*)")
 
@@ -107,7 +110,7 @@ def _headers(block: bytes) -> dict[str, str]:
         if match is None:
             raise RtspError(400, "a malformed header")
         name = match[1].lower()
-        if name in headers and name in ("cseq", "content-length", "session"):
+        if name in headers and name in ONCE:
             raise RtspError(400, f"{name} given twice")
         value = match[2].strip()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value

@@ -7,9 +7,7 @@ import zlib
 from faceanond.publish.h264 import ParameterSets
 from faceanond.publish.packet import CLOCK_RATE
 from faceanond.publish.rtp import PAYLOAD_TYPE
-
-TRACK = "trackID=0"
-"""The only track; players append it to the base URL."""
+from faceanond.publish.rtsp.paths import TRACK
 
 
 def describe(camera: str, sets: ParameterSets, *, address: str) -> bytes:

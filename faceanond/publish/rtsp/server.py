@@ -1,4 +1,4 @@
-"""Listens for players and looks after their connections."""
+"""Listens for players, in the clear and inside TLS, and looks after their connections."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import asyncio
 import errno
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import structlog
 
+from faceanond.access import OPEN, Access
 from faceanond.clock import Clock
 from faceanond.config.model import Rtsp
 from faceanond.errors import UnavailableError
+from faceanond.logins import FailedLogins, network_of
 from faceanond.publish.rtsp.connection import Connection, Shared
 from faceanond.publish.stream import Stream
+from faceanond.ratelimit import RateLimited
+from faceanond.tls import CertificateError, ServerCertificate
 
 log = structlog.get_logger(__name__)
 
@@ -28,23 +35,47 @@ SEND_BUFFER = 256 * 1024
 """Bytes for the kernel's side: left to itself it grows to several MB, which are seconds of old video."""
 UNACKNOWLEDGED = 10_000
 """Milliseconds after which data without an answer ends a connection: the player's machine is gone."""
+PROBE_AFTER, PROBE_EVERY = 5, 2
+"""Seconds of silence after which the player's machine is asked whether it is there, and between two questions. So a
+player that is paused, or fed over UDP, is found gone as soon as one that plays over TCP."""
+RENEWAL_INTERVAL = 60.0
+"""Seconds between two looks for a renewed certificate."""
 
 
 class RtspServer:
     """`async with server:` listens from entry and, at exit, has ended every player and freed everything.
 
-    `find_stream` is asked for each DESCRIBE and SETUP. Entering raises UnavailableError when the address cannot be
-    used. Must be entered and left by the same task.
+    `find_stream` is asked for each DESCRIBE and SETUP, `access` who may see what. Wrong logins are noted in `failures`.
+    Entering raises UnavailableError when an address or the certificate cannot be used. Must be entered and left by the
+    same task.
     """
 
-    def __init__(self, find_stream: Callable[[str], Stream | None], settings: Rtsp, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        find_stream: Callable[[str], Stream | None],
+        settings: Rtsp,
+        *,
+        clock: Clock,
+        access: Access = OPEN,
+        failures: FailedLogins | None = None,
+    ) -> None:
         self._settings = settings
         self._clock = clock
-        self._shared = Shared(find_stream=find_stream, clock=clock, max_sessions=settings.max_sessions)
+        self._shared = Shared(
+            find_stream=find_stream,
+            clock=clock,
+            access=access,
+            failures=failures or FailedLogins(clock),
+            max_sessions=settings.max_sessions,
+        )
         self._connections: dict[Connection, asyncio.Task[None]] = {}
+        self._from: Counter[str] = Counter()
+        self._refused = RateLimited[str]()
         self._tasks: asyncio.TaskGroup | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._chores: list[asyncio.Task[None]] = []
         self._listener: asyncio.Server | None = None
+        self._tls_listener: asyncio.Server | None = None
+        self._certificate: ServerCertificate | None = None
         self._closing = False
 
     @property
@@ -54,32 +85,41 @@ class RtspServer:
         return int(self._listener.sockets[0].getsockname()[1])
 
     @property
+    def tls_port(self) -> int | None:
+        """The same for RTSPS; None when that is not served."""
+        return None if self._tls_listener is None else int(self._tls_listener.sockets[0].getsockname()[1])
+
+    @property
     def sessions(self) -> int:
         """Players that are set up now."""
         return self._shared.sessions
 
     async def __aenter__(self) -> Self:
-        host, port = self._settings.listen
+        self._listener = await self._listen("rtsp.listen", self._settings.listen, secure=False)
         try:
-            self._listener = await asyncio.start_server(self._accept, host or None, port)
-        except OSError as error:
-            raise UnavailableError(_cannot_listen(host, port, error)) from None
+            if self._settings.tls_listen is not None:
+                self._certificate = await asyncio.to_thread(self._load)
+                self._tls_listener = await self._listen("rtsp.tls_listen", self._settings.tls_listen, secure=True)
+        except BaseException:
+            self._listener.close()
+            raise
         self._tasks = asyncio.TaskGroup()
         await self._tasks.__aenter__()
-        self._watch = self._tasks.create_task(self._check(), name="rtsp: look for players that are gone")
-        log.info("rtsp server listening", host=host or "*", port=self.port)
+        self._chores = [self._tasks.create_task(self._check(), name="rtsp: look for players that are gone")]
+        if self._certificate is not None:
+            renewing = self._renew(self._certificate)
+            self._chores.append(self._tasks.create_task(renewing, name="rtsp: look for a renewed certificate"))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._listener is not None
         assert self._tasks is not None
-        assert self._watch is not None
         self._closing = True
-        self._listener.close()
-        self._watch.cancel()
-        for task in self._connections.values():
+        listeners = [listener for listener in (self._listener, self._tls_listener) if listener is not None]
+        for listener in listeners:
+            listener.close()
+        for task in (*self._chores, *self._connections.values()):
             task.cancel()
         if error is not None and not isinstance(error, asyncio.CancelledError):
             # The error of the `async with` block is its own; the group would wrap it.
@@ -88,27 +128,61 @@ class RtspServer:
         # A connection that was accepted just now was cancelled before it could run.
         for connection in self._connections:
             connection.abort()
-        await self._listener.wait_closed()
+        for listener in listeners:
+            await listener.wait_closed()
 
     async def run(self) -> None:
         """Serves until cancelled."""
         async with self:
             await asyncio.get_running_loop().create_future()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._closing:
-            writer.transport.abort()
-            return
-        if len(self._connections) >= self._settings.max_sessions + SPARE_CONNECTIONS:
-            log.warning("connection refused", reason="too many connections", connections=len(self._connections))
+    async def _listen(self, key: str, address: tuple[str, int], *, secure: bool) -> asyncio.Server:
+        host, port = address
+        try:
+            listener = await asyncio.start_server(partial(self._accept, secure=secure), host or None, port)
+        except OSError as error:
+            raise UnavailableError(_cannot_listen(key, host, port, error)) from None
+        real = listener.sockets[0].getsockname()[1]
+        log.info("rtsp server listening", host=host or "*", port=real, tls=secure)
+        return listener
+
+    def _load(self) -> ServerCertificate:
+        """Reads the certificate; blocks."""
+        try:
+            return ServerCertificate(Path(self._settings.certificate), Path(self._settings.key))
+        except CertificateError as error:
+            raise UnavailableError(f"rtsp.{error.key}: {error}") from None
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, secure: bool) -> None:
+        # No name when the client left again before it was accepted.
+        peer = str((writer.get_extra_info("peername") or ("gone",))[0])
+        if self._closing or not self._admitted(peer):
             writer.transport.abort()
             return
         _tune(writer.get_extra_info("socket"))
         assert self._tasks is not None
-        connection = Connection(reader, writer, self._shared)
-        self._connections[connection] = self._tasks.create_task(self._serve(connection), name="rtsp connection")
+        tls = self._certificate.context if secure and self._certificate is not None else None
+        if tls is not None:
+            # What comes is the handshake's, which begins when the connection runs.
+            writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport reads as well
+        connection = Connection(reader, writer, self._shared, peer=peer, tls=tls)
+        self._from[network_of(peer)] += 1
+        self._connections[connection] = self._tasks.create_task(self._serve(connection, peer), name="rtsp connection")
 
-    async def _serve(self, connection: Connection) -> None:
+    def _admitted(self, peer: str) -> bool:
+        """Whether one more connection from there is not too many. Tells the log when it is."""
+        reason = None
+        if len(self._connections) >= self._settings.max_sessions + SPARE_CONNECTIONS:
+            reason = "too many connections"
+        elif self._from[network_of(peer)] >= self._settings.max_per_address:
+            reason = "too many connections from there; see rtsp.max_per_address"
+        if reason is None:
+            return True
+        if told := self._refused.note(reason, self._clock.monotonic()):
+            log.warning("connection refused", client=peer, reason=told.last, count=told.count)
+        return False
+
+    async def _serve(self, connection: Connection, peer: str) -> None:
         try:
             await connection.run()
         except Exception:
@@ -116,12 +190,24 @@ class RtspServer:
             log.exception("rtsp connection failed")
         finally:
             del self._connections[connection]
+            self._from[network_of(peer)] -= 1
+            if not self._from[network_of(peer)]:
+                del self._from[network_of(peer)]
 
     async def _check(self) -> None:
         while True:
             await self._clock.sleep(CHECK_INTERVAL)
             for connection in tuple(self._connections):
                 connection.check()
+
+    async def _renew(self, certificate: ServerCertificate) -> None:
+        while True:
+            await self._clock.sleep(RENEWAL_INTERVAL)
+            try:
+                if await asyncio.to_thread(certificate.reload):
+                    log.info("certificate renewed", file=self._settings.certificate)
+            except CertificateError as error:
+                log.error("certificate not renewed", key=f"rtsp.{error.key}", reason=str(error))
 
 
 def _tune(connection: socket.socket) -> None:
@@ -130,18 +216,20 @@ def _tune(connection: socket.socket) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_EVERY)
     except OSError as error:
         # The peer left already, which reading will show; the options are improvements, not needs.
         log.debug("socket options not set", reason=str(error))
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> str:
+def _cannot_listen(key: str, host: str, port: int, error: OSError) -> str:
     place = f"[{host}]:{port}" if ":" in host else f"{host or '*'}:{port}"
     if error.errno == errno.EADDRINUSE:
-        advice = "another program uses this port; choose another one in the key rtsp.listen, or stop that program"
+        advice = f"another program uses this port; choose another one in the key {key}, or stop that program"
     elif error.errno == errno.EACCES:
-        advice = "ports below 1024 need a privilege; choose a higher one in the key rtsp.listen"
+        advice = f"ports below 1024 need a privilege; choose a higher one in the key {key}"
     else:
         detail = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-        advice = f"{detail}; set the key rtsp.listen to an address of this machine"
+        advice = f"{detail}; set the key {key} to an address of this machine"
     return f"the RTSP server cannot listen on {place}: {advice}"

@@ -28,6 +28,8 @@ FIRST_PICTURE = 2.0
 """Seconds that DESCRIBE and PLAY wait for the encoder's first output: the keyframe spacing and some frames."""
 REFUSED = 10.0
 """Seconds for a player whose machine answers that its port is closed: it was killed."""
+LEFT = 2.0
+"""Seconds after a player's RTCP BYE in which its TEARDOWN may still come."""
 REPORT_INTERVAL = 5.0
 """Seconds between sender reports (RFC 3550, 6.2)."""
 PROTOCOL = "rtsp"
@@ -66,6 +68,7 @@ class Session:
         self._reader: Reader | None = None
         self._pump: asyncio.Task[None] | None = None
         self._heard = clock.monotonic()
+        self._left: float | None = None
         self._reported = -REPORT_INTERVAL
 
     @property
@@ -84,16 +87,21 @@ class Session:
         self._delivery = delivery
 
     def touch(self) -> None:
-        """A sign of life: a request, or RTCP."""
+        """A request: a sign of life."""
         self._heard = self._clock.monotonic()
+        self._left = None
 
     def rtcp(self, data: bytes) -> None:
-        """What the player says over RTCP; nonsense is no sign of life."""
+        """What the player says over RTCP: a sign of life, unless it is nonsense or a goodbye."""
         try:
-            rtp.parse_rtcp(data)
+            said = rtp.parse_rtcp(data)
         except RtcpError:
             return
-        self.touch()
+        self._heard = self._clock.monotonic()
+        if said.goodbye and self._left is None:
+            self._left = self._heard
+        if said.keyframe and self.playing:
+            self.stream.request_keyframe()
 
     def overdue(self) -> str | None:
         """Why the player must be gone; None while it need not be.
@@ -101,7 +109,10 @@ class Session:
         Over TCP a player that reads is alive, whatever it says: many never send anything. The connection notices one
         that does not read.
         """
-        silent = self._clock.monotonic() - self._heard
+        now = self._clock.monotonic()
+        silent = now - self._heard
+        if self._left is not None and now - self._left >= LEFT:
+            return "it said goodbye"
         if self._delivery is None or (self.playing and self._delivery.name == "tcp"):
             return None
         if self._delivery.refused_at is not None and silent >= REFUSED:
@@ -145,8 +156,10 @@ class Session:
         while True:
             if packet is None:
                 packet = await reader.get()
-            self.delivery.send(self.packetiser.pack(packet))
+            # The report first: a player that learns the wall-clock time only after the first pictures may begin anew
+            # then and wait for the next keyframe (VLC does).
             self._report(packet)
+            self.delivery.send(self.packetiser.pack(packet))
             packet = None
             await self.delivery.ready()
 

@@ -28,8 +28,8 @@ class OverUdp:
     ports: tuple[int, int]
 
 
-def choose(header: str) -> OverTcp | OverUdp:
-    """The first offer that can be met. Raises RtspError 461 when none can."""
+def choose(header: str, *, udp: bool = True) -> OverTcp | OverUdp:
+    """The first offer that can be met, of TCP alone without `udp`. Raises RtspError 461 when none can."""
     for offer in header.split(","):
         protocol, *parameters = (part.strip() for part in offer.split(";"))
         names = {name.strip().lower(): value for name, _, value in (part.partition("=") for part in parameters)}
@@ -39,7 +39,7 @@ def choose(header: str) -> OverTcp | OverUdp:
             channels = _pair(names.get("interleaved", "0-1"), 255)
             if channels is not None:
                 return OverTcp(channels)
-        elif protocol.upper() in ("RTP/AVP", "RTP/AVP/UDP"):
+        elif udp and protocol.upper() in ("RTP/AVP", "RTP/AVP/UDP"):
             ports = _pair(names.get("client_port", ""), 65535)
             if ports is not None and min(ports) > 0:
                 return OverUdp(ports)

@@ -31,3 +31,7 @@ class TooManyViewersError(OfferError):
 
 class NoFreePortError(TooManyViewersError):
     """Every port of `webrtc.udp_ports` is in use."""
+
+
+class NoAddressError(OfferError):
+    """There is no address of ours that a viewer may be told (HTTP 503)."""

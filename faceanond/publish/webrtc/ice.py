@@ -1,129 +1,71 @@
-"""Our edge of ICE: which addresses and ports a viewer is offered. The one module that reaches into aioice.
+"""Our edge of ICE: which addresses and ports a viewer is offered, and our agent in place of aiortc's.
 
 aioice binds a random port on every interface and offers them all. Here the port comes from `webrtc.udp_ports` and is
-the same on each address (so that one forwarded range is enough), container bridges are left out, loopback is offered
-to viewers which came over loopback, and `webrtc.external_addresses` are offered besides, with the same port.
+the same on each address (so that one forwarded port or range is enough), or one port serves all viewers; interfaces
+are chosen by `webrtc.interfaces`, loopback is offered to viewers which came over loopback, and
+`webrtc.external_addresses` are offered besides, with the same port. This module and its neighbours `protocol`,
+`shared_port` and `tcp_port` are the only ones that reach into aioice.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
+import contextlib
 import ipaddress
-import random
-import socket
-from dataclasses import dataclass
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import aioice
-import ifaddr
+import structlog
+from aioice import stun
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import StunProtocol, server_reflexive_candidate
 from aiortc import RTCIceTransport
 
-from faceanond.errors import UsageError
-from faceanond.publish.webrtc.errors import NoFreePortError
+from faceanond.publish.webrtc.addresses import ExternalAddresses, host_addresses, unwrapped
+from faceanond.publish.webrtc.errors import NoAddressError, NoFreePortError
+from faceanond.publish.webrtc.protocol import EdgeProtocol, Peer, vouches
+from faceanond.publish.webrtc.shared_port import SharedPort
+from faceanond.publish.webrtc.sockets import bind
+from faceanond.publish.webrtc.tcp_port import TcpPort, passive_candidate
 
-RECEIVE_BUFFER = 64 * 1024
-"""Bytes of socket buffer; viewers send only reports and connectivity checks."""
+log = structlog.get_logger(__name__)
+
 MOST_WAITING = 256
 """Datagrams kept unread: anyone can send to an open port, and aioice's queue has no end."""
-TRIES = 16
-"""Ports tried where any may be taken, until one is free on every address."""
-_BRIDGES = ("docker", "br-", "veth", "virbr", "vnet", "cni", "flannel", "cali", "podman", "lxc", "lxd", "kube")
-"""How the names of container and virtual machine bridges begin: no viewer reaches us there."""
+MOST_REMOTES = 32
+"""Remote addresses that an agent looks at: those of the offer, and those from which signed checks came."""
+DISCARD = 9
+"""The port that nobody listens on (RFC 863): a TURN server lets a whole address through, whatever the port."""
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The addresses and ports of the configuration. Raises UsageError when an external address is not one."""
+    """What the viewers' agents have in common: where they listen and what they tell.
+
+    `ports` are for agents with sockets of their own (0 for any); `shared` is used instead where there is one.
+    """
 
     ports: tuple[int, int] = (0, 0)
-    external: tuple[str, ...] = ()
+    interfaces: tuple[str, ...] = ()
+    external: ExternalAddresses = field(default_factory=ExternalAddresses)
+    shared: SharedPort | None = None
+    tcp: TcpPort | None = None
 
-    def __post_init__(self) -> None:
-        for text in self.external:
-            try:
-                ipaddress.ip_address(text)
-            except ValueError:
-                raise UsageError(f'webrtc.external_addresses: "{text}" is not an IP address') from None
-
-    def candidates(self) -> list[int]:
-        """The ports to try, in order: from a random start on, so that viewers spread over the range."""
-        first, last = self.ports
-        if first == 0:
-            return [0] * TRIES
-        ports = list(range(first, last + 1))
-        start = random.randrange(len(ports))  # noqa: S311 (a port is no secret)
-        return ports[start:] + ports[:start]
-
-
-def host_addresses(local: str | None) -> list[str]:
-    """This machine's addresses that a viewer may reach, the best first.
-
-    `local` is the address on which the viewer's HTTP request arrived: it is reachable for certain, so it comes first,
-    even when it is loopback or a bridge.
-    """
-    found: list[str] = []
-    for adapter in ifaddr.get_adapters():
-        for ip in adapter.ips:
-            text = ip.ip if isinstance(ip.ip, str) else ip.ip[0]
-            address = ipaddress.ip_address(text)
-            bridge = str(adapter.name).startswith(_BRIDGES)
-            if not (address.is_loopback or address.is_link_local or bridge):
-                found.append(text)
-    if local is not None and not ipaddress.ip_address(local).is_link_local:
-        # A listener on [::] sees IPv4 viewers as ::ffff:a.b.c.d.
-        parsed = ipaddress.ip_address(local)
-        mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-        found.insert(0, str(mapped or parsed))
-    return list(dict.fromkeys(found)) or ["127.0.0.1"]
-
-
-def bind(addresses: list[str], network: Network) -> list[socket.socket]:
-    """UDP sockets on the same port of each address; an address that cannot be bound at all is left out.
-
-    Raises NoFreePortError. The caller closes the sockets.
-    """
-    tries = network.candidates()
-    for number, wanted in enumerate(tries, start=1):
-        sockets: list[socket.socket] = []
-        taken = False
-        port = wanted
-        for address in addresses:
-            try:
-                opened = _open(address, port)
-            except OSError as error:
-                taken = taken or error.errno == errno.EADDRINUSE
-                continue
-            sockets.append(opened)
-            port = port or opened.getsockname()[1]
-        # Where any port will do, some address is better than none.
-        if sockets and (not taken or (network.ports[0] == 0 and number == len(tries))):
-            return sockets
-        for opened in sockets:
-            opened.close()
-    first, last = network.ports
-    where = f"webrtc.udp_ports {first}-{last}" if first else "this machine"
-    raise NoFreePortError(f"no UDP port of {where} is free")
-
-
-def _open(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    opened = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        opened.setblocking(False)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        opened.bind((address, port))
-    except OSError:
-        opened.close()
-        raise
-    return opened
+    def addresses(self, local: str | None = None) -> list[str]:
+        return host_addresses(local, self.interfaces)
 
 
 class EdgeConnection(aioice.Connection):
-    """An ICE agent whose host candidates come from `host_addresses` and `bind`."""
+    """An ICE agent on the sockets of a `Network`.
 
-    def __init__(self, stock: aioice.Connection, network: Network, local: str | None) -> None:
+    `local` is the address of ours on which the viewer's offer came, `remote` the viewer's, where they are known.
+    """
+
+    def __init__(
+        self, stock: aioice.Connection, network: Network, local: str | None, remote: str | None = None
+    ) -> None:
         super().__init__(
             ice_controlling=stock.ice_controlling,
             stun_server=stock.stun_server,
@@ -132,9 +74,13 @@ class EdgeConnection(aioice.Connection):
             turn_password=stock.turn_password,
             turn_ssl=stock.turn_ssl,
             turn_transport=stock.turn_transport,
+            # aioice's own four letters are too few to tell the viewers of one port apart for certain.
+            local_username=secrets.token_hex(8),
+            local_password=secrets.token_hex(16),
         )
         self._network = network
         self._local = local
+        self._remote = unwrapped(remote)
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -149,44 +95,78 @@ class EdgeConnection(aioice.Connection):
         """Waits until no `connect` runs: aiortc starts it in a task that it does not wait for when it closes."""
         await self._idle.wait()
 
+    async def close(self) -> None:
+        self.leave()
+        await super().close()
+
+    def leave(self) -> None:
+        """Lets nobody find this agent any more through a port that it shares."""
+        if self._network.shared is not None:
+            self._network.shared.leave(self)
+        if self._network.tcp is not None:
+            self._network.tcp.leave(self)
+
     async def get_component_candidates(
         self, component: int, addresses: list[str], timeout: int = 5
     ) -> list[aioice.Candidate]:
-        """Called by `gather_candidates`; `addresses` is aioice's own list, which we do not use."""
-        protocols = await self._listen()
+        """Called by `gather_candidates`; `addresses` is aioice's own list, which we do not use.
+
+        Raises NoAddressError or NoFreePortError.
+        """
+        own = self._network.addresses(self._local)
+        external = await self._network.external.current()
+        protocols = await self._listen(own)
+        if not (protocols or self.turn_server):
+            raise NoAddressError("no interface that may be offered (webrtc.interfaces) has an address now")
         found: list[aioice.Candidate] = []
-        for rank, protocol in enumerate(protocols):
-            host, port = protocol.transport.get_extra_info("sockname")[:2]
-            protocol.local_candidate = _host_candidate(component, host, port, rank)
-            found.append(protocol.local_candidate)
-        # A list of our own: the external ones are only told, the sockets are the local ones.
-        for rank, external in enumerate(self._network.external, start=len(found)):
-            version = ipaddress.ip_address(external).version
-            behind = next((one for one in found if ipaddress.ip_address(one.host).version == version), None)
-            if behind is not None:
-                found.append(_host_candidate(component, external, behind.port, rank))
-        # No addresses: what is left to the base class is the TURN server.
-        found.extend(await super().get_component_candidates(component=component, addresses=[], timeout=timeout))
-        found.extend(await self._reflexive(protocols, timeout))
+        listening = [protocol.transport.get_extra_info("sockname")[:2] for protocol in protocols]
+        for rank, (host, port, index) in enumerate(_told(listening, external)):
+            candidate = _host_candidate(component, host, port, rank)
+            found.append(candidate)
+            if index is not None:
+                protocols[index].local_candidate = candidate
+        if self._network.tcp is not None:
+            passive = await self._network.tcp.join(self, own)
+            found.extend(
+                passive_candidate(host, port, rank=rank)
+                for rank, (host, port, _) in enumerate(_told(passive, external))
+            )
+        async with asyncio.TaskGroup() as group:
+            # No addresses: what is left to the base class is the TURN server.
+            relayed = group.create_task(
+                super().get_component_candidates(component=component, addresses=[], timeout=timeout), name="TURN"
+            )
+            reflexive = group.create_task(self._reflexive(protocols, timeout), name="STUN")
+        found.extend(reflexive.result() + relayed.result())
+        self._admit_at_relay(found)
         return found
 
-    async def _listen(self) -> list[StunProtocol]:
+    async def _listen(self, addresses: Sequence[str]) -> Sequence[StunProtocol]:
+        """A protocol for each address that can be listened on, in their order."""
+        if not addresses:
+            return []
+        if self._network.shared is not None:
+            places = await self._network.shared.join(self, addresses)
+            if not places:
+                raise NoFreePortError(f"UDP port {self._network.shared.port} (webrtc.udp_ports) cannot be listened on")
+            # From here on the agent's close() closes them.
+            self._protocols.extend(places)
+            return places
         loop = asyncio.get_running_loop()
-        sockets = bind(host_addresses(self._local), self._network)
+        sockets = bind(addresses, self._network.ports)
         protocols: list[StunProtocol] = []
         try:
             while sockets:
-                _, protocol = await loop.create_datagram_endpoint(lambda: StunProtocol(self), sock=sockets[0])
+                _, protocol = await loop.create_datagram_endpoint(lambda: EdgeProtocol(self), sock=sockets[0])
                 sockets.pop(0)
                 protocols.append(protocol)
-                # From here on the agent's close() closes it.
                 self._protocols.append(protocol)
         finally:
             for opened in sockets:
                 opened.close()
         return protocols
 
-    async def _reflexive(self, protocols: list[StunProtocol], timeout: float) -> list[aioice.Candidate]:
+    async def _reflexive(self, protocols: Sequence[StunProtocol], timeout: float) -> list[aioice.Candidate]:
         """What a configured STUN server says our address is; silence or an error only means no such candidate."""
         protocol = next((one for one in protocols if ":" not in one.local_candidate.host), None)
         if self.stun_server is None or protocol is None:
@@ -194,13 +174,58 @@ class EdgeConnection(aioice.Connection):
         try:
             async with asyncio.timeout(timeout):
                 candidate, _ = await server_reflexive_candidate(protocol, self.stun_server)
-        except (TimeoutError, OSError, aioice.stun.TransactionError, KeyError):
+        except (TimeoutError, OSError, stun.TransactionError, KeyError) as error:
+            log.warning("the STUN server gives no address", server=self.stun_server[0], error=type(error).__name__)
             return []
         return [candidate]
 
+    def _admit_at_relay(self, found: Sequence[aioice.Candidate]) -> None:
+        """Lets the viewer's checks pass the TURN server.
+
+        It passes on only what comes from addresses to which we have sent, and browsers hide theirs from web pages, so
+        that the offer names none. The one that we know is where the offer came from.
+        """
+        if self.turn_server is None:
+            return
+        if not any(candidate.type == "relay" for candidate in found):
+            log.warning("the TURN server gives no address", server=self.turn_server[0])
+        if self._remote is None or ipaddress.ip_address(self._remote).is_loopback:
+            return
+        indication = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.INDICATION)
+        for protocol in self._protocols:
+            candidate = getattr(protocol, "local_candidate", None)
+            if candidate is not None and candidate.type == "relay":
+                protocol.send_stun(indication, (self._remote, DISCARD))
+
+    def request_received(self, message: stun.Message, addr: Peer, protocol: StunProtocol) -> None:
+        """Looks at signed checks only, and answers no others: what anyone can make us send, anyone can aim."""
+        known = any((one._network_host, one.port) == addr for one in self._remote_candidates)
+        if vouches(message, self) and (known or len(self._remote_candidates) < MOST_REMOTES):
+            super().request_received(message, addr, protocol)
+
     def data_received(self, data: bytes, component: int) -> None:
-        if self._queue.qsize() < MOST_WAITING:
+        # aiortc looks at the first byte; an empty datagram from anybody would end the session.
+        if data and self._queue.qsize() < MOST_WAITING:
             super().data_received(data, component)
+
+
+def _told(listening: Sequence[Peer], external: Sequence[str]) -> Iterator[tuple[str, int, int | None]]:
+    """What a viewer is told, the best first: (address, port, index of the socket or None for an external address).
+
+    First where the viewer's offer came in, then the addresses for viewers outside, then the rest: browsers try every
+    pair of addresses one after the other, and each try that leads nowhere costs time.
+    """
+    own = {host for host, _ in listening}
+    for index, (host, port) in enumerate(listening):
+        yield host, port, index
+        if index > 0:
+            continue
+        for address in external:
+            version = ipaddress.ip_address(address).version
+            # The port is the same everywhere, so any socket of the family says which one it is.
+            behind = next((port for host, port in listening if ipaddress.ip_address(host).version == version), None)
+            if behind is not None and address not in own:
+                yield address, behind, None
 
 
 def _host_candidate(component: int, host: str, port: int, rank: int) -> aioice.Candidate:
@@ -215,9 +240,9 @@ def _host_candidate(component: int, host: str, port: int, rank: int) -> aioice.C
     )
 
 
-def adopt(transport: RTCIceTransport, network: Network, local: str | None) -> EdgeConnection:
+def adopt(transport: RTCIceTransport, network: Network, local: str | None, remote: str | None = None) -> EdgeConnection:
     """Gives a fresh aiortc transport our agent in place of its own, which has opened nothing yet."""
-    connection = EdgeConnection(transport._connection, network, local)
+    connection = EdgeConnection(transport._connection, network, local, remote)
     transport.iceGatherer._connection = connection
     transport._connection = connection
     transport._recv = connection.recv
@@ -227,5 +252,7 @@ def adopt(transport: RTCIceTransport, network: Network, local: str | None) -> Ed
 
 def release(connection: EdgeConnection) -> None:
     """Drops the sockets at once, for an agent whose close() did not return."""
-    for protocol in connection._protocols:
-        protocol.transport.abort()
+    connection.leave()
+    for protocol in tuple(connection._protocols):
+        with contextlib.suppress(AttributeError):  # a TURN transport cannot abort
+            protocol.transport.abort()

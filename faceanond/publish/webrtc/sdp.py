@@ -1,11 +1,12 @@
 """Reads a viewer's offer and writes its answer. Pure text, no I/O.
 
 Rule: aiortc never sees a line that a viewer wrote. Everything needed is taken out of the offer by strict patterns, and
-a fresh description with one receive-only H.264 section is made of it. What is left out on purpose: mDNS and TCP
-candidates (the viewer's own checks reveal its address to us), `end-of-candidates` (so that ICE goes on waiting for
-those checks), bandwidth estimation and header extensions (rate control is the encoder's), audio and data sections.
-Those are rejected in the answer with port 0, but for audio in the video's BUNDLE group, which is inactive: Chromium
-refuses an answer that rejects the first section of a group whose transport the others share.
+a fresh description with one receive-only section in one codec is made of it: H.264, or VP8 for a viewer without. What
+is left out on purpose: mDNS and TCP candidates (the viewer's own checks reveal its address to us), `end-of-candidates`
+(so that ICE goes on waiting for those checks), bandwidth estimation and header extensions (rate control is the
+encoder's), audio and data sections. Those are rejected in the answer with port 0, but for audio in the video's BUNDLE
+group, which is inactive: Chromium refuses an answer that rejects the first section of a group whose transport the
+others share.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from faceanond.publish.packet import Codec
 from faceanond.publish.webrtc.errors import MalformedOfferError, UnsupportedOfferError
 
 LONGEST = 64 * 1024
@@ -35,8 +37,9 @@ _FEEDBACK = re.compile(r"(\d{1,3}|\*) (nack|nack pli)")
 _CANDIDATE = re.compile(
     r"[A-Za-z0-9+/]{1,32} 1 (?i:udp) (\d{1,10}) ([0-9A-Fa-f.:]{2,45}) (\d{1,5}) typ (host|srflx|relay)(?: .*)?"
 )
+_ANSWERED_PLI = re.compile(r"a=rtcp-fb:(\d{1,3}) nack pli")
+_LEVEL = re.compile(r"(profile-level-id=42[0-9a-f]{2})([0-9a-f]{2})")
 _BASELINE = re.compile(r"(?i)42[0-9a-f]{4}")
-_DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 _DYNAMIC = range(96, 128)
 """Payload types that aiortc takes over from an offer; it renumbers others, which no viewer would understand."""
 
@@ -62,10 +65,12 @@ class Section:
 class Offer:
     """A viewer's offer: `text` is what aiortc is given, the rest is what `write_answer` needs.
 
-    `group` is the offer's BUNDLE group (media identifiers), empty when the video is not in one.
+    `codec` is the one in which the viewer gets its video. `group` is the offer's BUNDLE group (media identifiers),
+    empty when the video is not in one.
     """
 
     text: str
+    codec: Codec
     sections: tuple[Section, ...]
     group: tuple[str, ...]
 
@@ -83,7 +88,7 @@ def read_offer(text: str) -> Offer:
         raise UnsupportedOfferError("the offer's video section is rejected (port 0)")
     if not video.protocol.endswith("TLS/RTP/SAVPF"):
         raise UnsupportedOfferError(f"the offer's video uses {video.protocol}; only UDP/TLS/RTP/SAVPF is served")
-    _require_receive_only(video, session)
+    _require_receiver(video, session)
     if video.first("rtcp-mux") is None:
         raise UnsupportedOfferError("the offer's video section lacks a=rtcp-mux")
     mid = video.first("mid")
@@ -94,13 +99,14 @@ def read_offer(text: str) -> Offer:
     # A bundled section may leave its transport to another section of the group.
     partners = [section for section in sections if section.first("mid") in group] if mid in group else []
     places = (video, session, *partners)
+    codec, codec_lines = _codecs(video)
     lines = [
         "v=0",
         "o=- 0 0 IN IP4 127.0.0.1",
         "s=-",
         "t=0 0",
         f"a=group:BUNDLE {mid}",
-        *_codecs(video),
+        *codec_lines,
         "c=IN IP4 0.0.0.0",
         f"a=mid:{mid}",
         "a=recvonly",
@@ -111,13 +117,17 @@ def read_offer(text: str) -> Offer:
         f"a=setup:{_transport(places, 'setup', re.compile('actpass|active|passive'))}",
         *_candidates((video, *partners)),
     ]
-    return Offer("\r\n".join(lines) + "\r\n", tuple(sections), tuple(group) if mid in group else ())
+    return Offer("\r\n".join(lines) + "\r\n", codec, tuple(sections), tuple(group) if mid in group else ())
 
 
-def write_answer(offer: Offer, answer: str) -> str:
-    """The answer for the viewer: aiortc's single section in its place, the others of the offer inactive or rejected."""
+def write_answer(offer: Offer, answer: str, *, level: int = 0) -> str:
+    """The answer for the viewer: aiortc's single section in its place, the others of the offer inactive or rejected.
+
+    `level` is the level_idc of the H.264 stream, 0 when unknown; aiortc knows level 3.1 only. A higher one is declared,
+    a lower one is not, since the stream may grow.
+    """
     head, separator, body = answer.partition("m=video")
-    video = (separator + body).splitlines()
+    video = [line for each in (separator + body).splitlines() for line in _completed(each, offer, level)]
     parts: list[str] = []
     accepted: list[str] = []
     for section in offer.sections:
@@ -134,6 +144,16 @@ def write_answer(offer: Offer, answer: str) -> str:
     if offer.group:
         lines.append(f"a=group:BUNDLE {' '.join(mid for mid in offer.group if mid in accepted)}")
     return "\r\n".join(lines + parts) + "\r\n"
+
+
+def _completed(line: str, offer: Offer, level: int) -> Iterator[str]:
+    """A line of aiortc's video section, with what it does not know."""
+    if line.startswith("a=fmtp:"):
+        line = _LEVEL.sub(lambda match: f"{match[1]}{max(int(match[2], 16), level):02x}", line)
+    yield line
+    match = _ANSWERED_PLI.fullmatch(line)
+    if match and any(f"{match[1]} ccm fir" in section.values("rtcp-fb") for section in offer.sections):
+        yield f"a=rtcp-fb:{match[1]} ccm fir"
 
 
 def _rejected(section: Section) -> list[str]:
@@ -192,14 +212,15 @@ def _split(text: str) -> tuple[Section, list[Section]]:
     return Section("session", 0, "", (), session), sections
 
 
-def _require_receive_only(video: Section, session: Section) -> None:
+def _require_receiver(video: Section, session: Section) -> None:
+    """A viewer may offer to send as well (sendrecv, which is also what no direction means); the answer declines that,
+    and aiortc never hears of it, so that nothing that comes in is kept."""
     for place in (video, session):
         for name, _ in place.attributes:
-            if name in _DIRECTIONS:
-                if name == "recvonly":
-                    return
+            if name in ("sendonly", "inactive"):
                 raise UnsupportedOfferError(f"the offer's video is {name}; it must be recvonly")
-    raise UnsupportedOfferError("the offer's video is sendrecv (no direction given); it must be recvonly")
+            if name in ("recvonly", "sendrecv"):
+                return
 
 
 def _transport(places: tuple[Section, ...], name: str, pattern: re.Pattern[str]) -> str:
@@ -227,8 +248,9 @@ def _fingerprints(places: tuple[Section, ...]) -> list[str]:
     raise MalformedOfferError("the offer has no valid a=fingerprint (sha-256, sha-384 or sha-512)")
 
 
-def _codecs(video: Section) -> list[str]:
-    """The media line and the codec lines: H.264 Baseline in packetisation mode 1, with its retransmission types."""
+def _codecs(video: Section) -> tuple[Codec, list[str]]:
+    """The codec for this viewer, and the media line with its codec lines: H.264 Baseline in packetisation mode 1 where
+    it is offered, else VP8; with their retransmission types."""
     offered = [int(number) for number in video.formats if number.isdecimal() and int(number) in _DYNAMIC]
     names = {
         int(match[1]): (match[2].upper(), match[3])
@@ -238,28 +260,35 @@ def _codecs(video: Section) -> list[str]:
     parameters = {
         int(match[1]): _parameters(match[2]) for value in video.values("fmtp") if (match := _FMTP.fullmatch(value))
     }
-    h264: list[int] = []
+    # Payload type: its format parameters, by codec.
+    usable: dict[Codec, dict[int, str]] = {Codec.H264: {}, Codec.VP8: {}}
     retransmission: dict[int, int] = {}
     for number in dict.fromkeys(offered):
         options = parameters.get(number, {})
-        if names.get(number) == ("H264", "90000"):
-            # Without a profile RFC 6184 means Baseline.
-            baseline = _BASELINE.fullmatch(options.get("profile-level-id", "42e01f"))
-            if baseline and options.get("packetization-mode") == "1":
-                h264.append(number)
-        elif names.get(number) == ("RTX", "90000") and options.get("apt", "").isdecimal():
-            retransmission.setdefault(int(options["apt"]), number)
-    if not h264:
+        match names.get(number):
+            case ("H264", "90000"):
+                # Without a profile RFC 6184 means Baseline.
+                profile = options.get("profile-level-id", "42e01f").lower()
+                if _BASELINE.fullmatch(profile) and options.get("packetization-mode") == "1":
+                    usable[Codec.H264][number] = (
+                        f"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={profile}"
+                    )
+            case ("VP8", "90000"):
+                usable[Codec.VP8][number] = ""
+            case ("RTX", "90000") if options.get("apt", "").isdecimal():
+                retransmission.setdefault(int(options["apt"]), number)
+    codec = next((codec for codec, types in usable.items() if types), None)
+    if codec is None:
         raise UnsupportedOfferError(
-            "the offer has no H.264 Baseline with packetization-mode=1; no other codec is served"
+            "the offer has neither H.264 Baseline with packetization-mode=1 nor VP8; no other codec is served"
         )
     numbers: list[int] = []
     lines: list[str] = []
-    for number in h264:
+    for number, format_parameters in usable[codec].items():
         numbers.append(number)
-        profile = parameters.get(number, {}).get("profile-level-id", "42e01f").lower()
-        lines.append(f"a=rtpmap:{number} H264/90000")
-        lines.append(f"a=fmtp:{number} level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={profile}")
+        lines.append(f"a=rtpmap:{number} {codec.upper()}/90000")
+        if format_parameters:
+            lines.append(f"a=fmtp:{number} {format_parameters}")
         feedback = {
             match[2]
             for value in video.values("rtcp-fb")
@@ -271,7 +300,7 @@ def _codecs(video: Section) -> list[str]:
             numbers.append(retransmission[number])
             lines.append(f"a=rtpmap:{retransmission[number]} rtx/90000")
             lines.append(f"a=fmtp:{retransmission[number]} apt={number}")
-    return [f"m=video 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, numbers))}", *lines]
+    return codec, [f"m=video 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, numbers))}", *lines]
 
 
 def _parameters(text: str) -> dict[str, str]:
@@ -279,23 +308,33 @@ def _parameters(text: str) -> dict[str, str]:
     return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
+def read_candidate(value: str) -> tuple[tuple[str, int], str] | None:
+    """The value of an a=candidate line as (address and port, the rest of a fresh line after its foundation).
+
+    None for what is left out on purpose, and for what a viewer must not make us send anything to: our own loopback,
+    or a group.
+    """
+    match = _CANDIDATE.fullmatch(value)
+    if match is None or not 0 < int(match[3]) < 65536 or int(match[1]) >= 2**31:
+        return None
+    try:
+        address = ipaddress.ip_address(match[2])
+    except ValueError:
+        return None
+    if address.is_loopback or address.is_unspecified or address.is_multicast or address.is_link_local:
+        return None
+    rest = f"1 udp {match[1]} {address} {match[3]} typ {match[4]}"
+    if match[4] != "host":
+        unknown = "::" if address.version == 6 else "0.0.0.0"  # noqa: S104 (nothing is bound)
+        rest += f" raddr {unknown} rport 9"
+    return (str(address), int(match[3])), rest
+
+
 def _candidates(places: tuple[Section, ...]) -> list[str]:
     found: dict[tuple[str, int], str] = {}
     for place in places:
         for value in place.values("candidate"):
-            match = _CANDIDATE.fullmatch(value)
-            if match is None or not 0 < int(match[3]) < 65536 or int(match[1]) >= 2**31:
-                continue
-            try:
-                address = ipaddress.ip_address(match[2])
-            except ValueError:
-                continue
-            # A viewer must not make us send anything to our own loopback or to a group.
-            if address.is_loopback or address.is_unspecified or address.is_multicast or address.is_link_local:
-                continue
-            key = (str(address), int(match[3]))
-            if key not in found and len(found) < MOST_CANDIDATES:
-                line = f"a=candidate:{len(found) + 1} 1 udp {match[1]} {address} {match[3]} typ {match[4]}"
-                unknown = "::" if address.version == 6 else "0.0.0.0"  # noqa: S104 (nothing is bound)
-                found[key] = line if match[4] == "host" else f"{line} raddr {unknown} rport 9"
+            candidate = read_candidate(value)
+            if candidate is not None and candidate[0] not in found and len(found) < MOST_CANDIDATES:
+                found[candidate[0]] = f"a=candidate:{len(found) + 1} {candidate[1]}"
     return list(found.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -15,13 +16,20 @@ from aiortc.rtcconfiguration import RTCBundlePolicy
 
 from faceanond.clock import Clock
 from faceanond.config.model import WebRtc
+from faceanond.publish.packet import Codec
 from faceanond.publish.stream import Stream
-from faceanond.publish.webrtc.errors import NoStreamError, OfferError, TooManyViewersError
+from faceanond.publish.webrtc.addresses import ExternalAddresses
+from faceanond.publish.webrtc.errors import NoStreamError, OfferError, TooManyViewersError, UnsupportedOfferError
 from faceanond.publish.webrtc.ice import Network
 from faceanond.publish.webrtc.sdp import read_offer
 from faceanond.publish.webrtc.session import Session
+from faceanond.publish.webrtc.shared_port import SharedPort
+from faceanond.publish.webrtc.tcp_port import TcpPort
 
 log = structlog.get_logger(__name__)
+
+MOST_ENDED = 1024
+"""Sessions that are remembered after their end, so that a viewer who ends one again hears that it has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +43,16 @@ class Answer:
 class WhepService:
     """Serves each offer with a session of its own. Use it as an async context manager, or call `run`.
 
-    Leaving the context closes every session (each viewer gets an RTCP BYE) and waits for them, a few seconds at most.
-    Raises UsageError when an external address of the settings is not an address.
+    `find_stream` gives a camera's stream in a codec, or None. Leaving the context closes every session (each viewer
+    gets an RTCP BYE) and waits for them, a few seconds at most. Entering it opens the ports that all viewers share; it
+    raises UnavailableError when one of them is taken.
     """
 
-    def __init__(self, find_stream: Callable[[str], Stream | None], settings: WebRtc, *, clock: Clock) -> None:
+    def __init__(self, find_stream: Callable[[str, Codec], Stream | None], settings: WebRtc, *, clock: Clock) -> None:
         self._find_stream = find_stream
         self._most = settings.max_viewers
         self._clock = clock
-        self._network = Network(settings.udp_ports, settings.external_addresses)
+        self._network = _network(settings, clock)
         self._configuration = RTCConfiguration(
             iceServers=[
                 RTCIceServer(
@@ -56,7 +65,10 @@ class WhepService:
             bundlePolicy=RTCBundlePolicy.MAX_BUNDLE,
         )
         self._sessions: dict[str, Session] = {}
+        # Session name -> (camera, owner), the last to end at the end.
+        self._ended: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self._group: asyncio.TaskGroup | None = None
+        self._watch: asyncio.Task[None] | None = None
 
     @property
     def sessions(self) -> int:
@@ -67,9 +79,33 @@ class WhepService:
         # Both libraries tell of every packet at debug level and of every connectivity check at info level.
         for name in ("aiortc", "aioice"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        await self._open()
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
+        if self._network.tcp is not None:
+            self._watch = self._group.create_task(self._network.tcp.watch(), name="webrtc tcp")
         return self
+
+    async def _open(self) -> None:
+        network = self._network
+        addresses = network.addresses()
+        if not addresses:
+            log.warning(
+                "no viewer can be served: no interface of webrtc.interfaces has an address",
+                interfaces=list(network.interfaces),
+            )
+        try:
+            for port in (network.shared, network.tcp):
+                if port is not None:
+                    await port.open(addresses)
+        except BaseException:
+            self._close_ports()
+            raise
+
+    def _close_ports(self) -> None:
+        for port in (self._network.shared, self._network.tcp):
+            if port is not None:
+                port.close()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -78,15 +114,23 @@ class WhepService:
         assert group is not None
         for session in self._sessions.values():
             session.end("server stopping")
-        await group.__aexit__(kind, error, trace)
+        if self._watch is not None:
+            self._watch.cancel()
+        try:
+            await group.__aexit__(kind, error, trace)
+        finally:
+            self._close_ports()
 
     async def run(self) -> None:
         """Serves until cancelled."""
         async with self:
             await asyncio.Event().wait()
 
-    async def offer(self, camera: str, sdp: str, *, local: str | None = None) -> Answer:
-        """Answers a viewer's offer; `local` is the address of ours on which it came.
+    async def offer(
+        self, camera: str, sdp: str, *, local: str | None = None, remote: str | None = None, owner: str = ""
+    ) -> Answer:
+        """Answers a viewer's offer; `local` is the address of ours on which it came, `remote` the viewer's, `owner`
+        whose session it will be.
 
         Raises MalformedOfferError, UnsupportedOfferError, NoStreamError, TooManyViewersError, or plain OfferError when
         the service stops meanwhile.
@@ -94,8 +138,13 @@ class WhepService:
         if self._group is None:
             raise OfferError("the server is stopping")
         offer = read_offer(sdp)
-        stream = self._find_stream(camera)
+        stream = self._find_stream(camera, offer.codec)
         if stream is None:
+            if self._find_stream(camera, Codec.H264) is not None:
+                raise UnsupportedOfferError(
+                    f"the offer has no H.264 Baseline with packetization-mode=1, and {offer.codec.upper()} is switched "
+                    "off for this camera (encode.vp8)"
+                )
             raise NoStreamError(f'camera "{camera}" has no stream now')
         if len(self._sessions) >= self._most:
             raise TooManyViewersError(f"all {self._most} places for viewers are taken (webrtc.max_viewers)")
@@ -106,7 +155,9 @@ class WhepService:
             configuration=self._configuration,
             network=self._network,
             local=local,
+            remote=remote,
             clock=self._clock,
+            owner=owner,
         )
         self._sessions[session.id] = session
         task = self._group.create_task(self._serve(session), name=f"webrtc session {camera}")
@@ -118,13 +169,38 @@ class WhepService:
             session.end("offer abandoned")
             raise
 
-    async def end(self, session_id: str, *, camera: str | None = None) -> bool:
-        """Ends a session; False when there is none of that name (at that camera). Returns before it is all closed."""
-        session = self._sessions.get(session_id)
-        if session is None or (camera is not None and session.camera != camera):
-            return False
+    async def end(self, session_id: str, *, camera: str | None = None, owner: str = "") -> bool:
+        """Ends a session, or leaves it alone when it has ended; returns before everything of it is closed.
+
+        False when that owner never had a session of that name (at that camera), or so long ago that it is forgotten.
+        """
+        session = self._find(session_id, camera, owner)
+        if session is None:
+            ended = self._ended.get(session_id)
+            return ended is not None and ended == (camera or ended[0], owner)
         session.end("viewer left")
         return True
+
+    def has(self, session_id: str, *, camera: str, owner: str = "") -> bool:
+        """Whether that owner has a session of that name at that camera."""
+        return self._find(session_id, camera, owner) is not None
+
+    async def add_candidates(self, session_id: str, fragment: str, *, camera: str, owner: str = "") -> bool:
+        """Gives a session the candidates that its viewer found after its offer; False when there is no such session.
+
+        Raises MalformedOfferError, or UnsupportedOfferError for an ICE restart.
+        """
+        session = self._find(session_id, camera, owner)
+        if session is None:
+            return False
+        await session.add_candidates(fragment)
+        return True
+
+    def _find(self, session_id: str, camera: str | None, owner: str) -> Session | None:
+        session = self._sessions.get(session_id)
+        if session is None or session.owner != owner or session.camera != (camera or session.camera):
+            return None
+        return session
 
     async def _serve(self, session: Session) -> None:
         try:
@@ -134,4 +210,22 @@ class WhepService:
 
     def _forget(self, session: Session) -> None:
         self._sessions.pop(session.id, None)
+        self._ended[session.id] = (session.camera, session.owner)
+        if len(self._ended) > MOST_ENDED:
+            self._ended.popitem(last=False)
         session.refuse(OfferError("the server is stopping"))
+
+
+def _network(settings: WebRtc, clock: Clock) -> Network:
+    first, last = settings.udp_ports
+    return Network(
+        settings.udp_ports,
+        settings.interfaces,
+        ExternalAddresses(settings.external_addresses, clock=clock),
+        SharedPort(first) if first and first == last else None,
+        TcpPort(settings.tcp_port, most=2 * settings.max_viewers + SPARE, clock=clock) if settings.tcp_port else None,
+    )
+
+
+SPARE = 32
+"""TCP connections beyond two for each viewer: those that have not yet said whose they are."""

@@ -12,14 +12,25 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpCodecCapability, RTCRtpSender, RTCSessionDescription
+from aiortc import (
+    RTCConfiguration,
+    RTCIceTransport,
+    RTCPeerConnection,
+    RTCRtpCodecCapability,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.sdp import candidate_from_sdp
 
 from faceanond.clock import Clock
+from faceanond.publish.packet import Codec
 from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc import ice
 from faceanond.publish.webrtc.errors import MalformedOfferError, OfferError
+from faceanond.publish.webrtc.pump import drop_what_is_malformed
 from faceanond.publish.webrtc.sdp import Offer, write_answer
 from faceanond.publish.webrtc.track import PassthroughTrack
+from faceanond.publish.webrtc.trickle import Trickle
 
 log = structlog.get_logger(__name__)
 
@@ -33,16 +44,20 @@ CLOSING = 3.0
 """Seconds for aiortc to close a connection."""
 
 
-def _codecs() -> list[RTCRtpCodecCapability]:
-    """H.264 in Constrained Baseline (what the encoder makes), then Baseline (which contains it), and retransmission."""
+def _codecs(codec: Codec) -> list[RTCRtpCodecCapability]:
+    """The one codec, and retransmission. Of H.264 Constrained Baseline (what the encoder makes) comes first, then
+    Baseline (which contains it)."""
     all_of_them = RTCRtpSender.getCapabilities("video").codecs
-    h264 = [codec for codec in all_of_them if codec.mimeType == "video/H264"]
-    h264.sort(key=lambda codec: codec.parameters.get("profile-level-id") != "42e01f")
-    return h264 + [codec for codec in all_of_them if codec.mimeType == "video/rtx"]
+    ours = [capability for capability in all_of_them if capability.mimeType.lower() == f"video/{codec}"]
+    ours.sort(key=lambda capability: capability.parameters.get("profile-level-id") != "42e01f")
+    return ours + [capability for capability in all_of_them if capability.mimeType == "video/rtx"]
 
 
 class Session:
-    """One viewer's peer connection. `id` is the secret by which the viewer may end it."""
+    """One viewer's peer connection. `id` is the secret by which its `owner`, and nobody else, may end it.
+
+    `stream` is the camera's in the codec of the offer.
+    """
 
     def __init__(
         self,
@@ -53,16 +68,22 @@ class Session:
         configuration: RTCConfiguration,
         network: ice.Network,
         local: str | None,
+        remote: str | None = None,
         clock: Clock,
+        owner: str = "",
     ) -> None:
         self.id = secrets.token_urlsafe(24)
         self.camera = camera
+        self.owner = owner
         self._stream = stream
         self._offer = offer
         self._configuration = configuration
         self._network = network
         self._local = local
+        self._remote = remote
         self._clock = clock
+        self._trickle = Trickle(offer.text)
+        self._ice: RTCIceTransport | None = None
         self._answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._over = asyncio.Event()
         self._reason = ""
@@ -86,6 +107,12 @@ class Session:
         """The answer for the viewer. Raises OfferError."""
         return await self._answer
 
+    async def add_candidates(self, fragment: str) -> None:
+        """Takes over what a viewer found out after its offer. Raises MalformedOfferError or UnsupportedOfferError."""
+        for candidate in self._trickle.read(fragment):
+            if self._ice is not None and self._ice.state in ("new", "checking"):  # later they are of no use
+                await self._ice.addRemoteCandidate(candidate_from_sdp(candidate))
+
     async def run(self) -> None:
         """Lives as long as the viewer. Cancellable; returns when everything of it is closed."""
         connection = RTCPeerConnection(self._configuration)
@@ -93,8 +120,10 @@ class Session:
         try:
             track = PassthroughTrack(self._stream)
             transceiver = connection.addTransceiver(track, direction="sendonly")
-            transceiver.setCodecPreferences(_codecs())
-            agent = ice.adopt(transceiver.receiver.transport.transport, self._network, self._local)
+            transceiver.setCodecPreferences(_codecs(self._offer.codec))
+            self._ice = transceiver.receiver.transport.transport
+            agent = ice.adopt(self._ice, self._network, self._local, self._remote)
+            drop_what_is_malformed(transceiver.receiver.transport)
             self._listen(connection, track, transceiver.sender)
             await self._negotiate(connection)
             async with asyncio.TaskGroup() as group:
@@ -102,7 +131,7 @@ class Session:
                 await self._over.wait()
                 watch.cancel()
         finally:
-            await _close(connection, agent)
+            await close_peer(connection, agent)
         if self._started:
             log.info("viewer left", camera=self.camera, reason=self._reason)
         else:
@@ -133,6 +162,8 @@ class Session:
         sender._handle_rtcp_packet = report  # type: ignore[method-assign]
         # PLI and FIR: aiortc would only note them for an encoder of its own.
         sender._send_keyframe = self._stream.request_keyframe  # type: ignore[method-assign]
+        # A FIR names its sender in the message, and 0 in the header (RFC 5104, 4.3.1.2), by which aiortc looks for it.
+        sender.transport._rtp_router.register_sender(sender, ssrc=0)
 
     async def _negotiate(self, connection: RTCPeerConnection) -> None:
         try:
@@ -148,7 +179,9 @@ class Session:
             self.refuse(MalformedOfferError("the offer cannot be answered"))
         else:
             if not self._answer.done():
-                self._answer.set_result(write_answer(self._offer, connection.localDescription.sdp))
+                sets = self._stream.parameter_sets
+                level = 0 if sets is None else sets.level_idc
+                self._answer.set_result(write_answer(self._offer, connection.localDescription.sdp, level=level))
 
     async def _watch(self) -> None:
         """Ends the session when the viewer does not get through, or falls silent."""
@@ -164,7 +197,8 @@ class Session:
             await self._clock.sleep(left)
 
 
-async def _close(connection: RTCPeerConnection, agent: ice.EdgeConnection | None) -> None:
+async def close_peer(connection: RTCPeerConnection, agent: ice.EdgeConnection | None) -> None:
+    """Closes a peer connection, and drops its sockets in any case."""
     try:
         async with asyncio.timeout(CLOSING):
             await connection.close()

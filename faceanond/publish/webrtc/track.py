@@ -31,9 +31,10 @@ class PassthroughTrack(MediaStreamTrack):
 
     kind = "video"
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, *, protocol: str = "webrtc") -> None:
         super().__init__()
         self._stream = stream
+        self._protocol = protocol
         self._reader: Reader | None = None
 
     async def recv(self) -> av.Packet[Any]:
@@ -42,7 +43,7 @@ class PassthroughTrack(MediaStreamTrack):
             raise MediaStreamError
         try:
             if self._reader is None:
-                self._reader = self._stream.subscribe("webrtc")
+                self._reader = self._stream.subscribe(self._protocol)
                 self.emit("started")
             encoded = await self._reader.get()
         except StreamClosedError:

@@ -231,9 +231,23 @@ function warn(text) {
   put(notice, text);
 }
 
+/** The password was changed, or taken away. Ends all asking: each further try with the old one is a wrong login. */
+function loggedOut() {
+  tiles.forEach((tile) => tile.remove());
+  tiles.clear();
+  wall.hidden = true;
+  put(summary, "");
+  warn("You are not logged in any more: your password is not valid now. ");
+  const again = document.createElement("button");
+  again.textContent = "Log in again";
+  again.addEventListener("click", () => location.reload());
+  notice.append(again);
+}
+
 async function poll() {
   try {
-    const response = await fetch("/api/cameras", { cache: "no-store", signal: AbortSignal.timeout(5_000) });
+    const response = await fetch(`${location.origin}/api/cameras`, { cache: "no-store", signal: AbortSignal.timeout(5_000) });
+    if (response.status === 401) return loggedOut();
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
     show((await response.json()).cameras);
     warn(only !== null && !tiles.size ? `There is no camera "${only}" any more.` : "");

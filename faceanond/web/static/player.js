@@ -63,10 +63,10 @@ function sentence(text) {
   return text ? `${text[0].toUpperCase()}${text.slice(1)}.` : "";
 }
 
-function playsH264() {
+function playsVideo() {
   if (!("RTCPeerConnection" in window)) return false;
   const capabilities = RTCRtpReceiver.getCapabilities?.("video");
-  return !capabilities || capabilities.codecs.some((codec) => codec.mimeType.toLowerCase() === "video/h264");
+  return !capabilities || capabilities.codecs.some((codec) => /^video\/(h264|vp8)$/i.test(codec.mimeType));
 }
 
 function sleep(ms, signal) {
@@ -93,10 +93,12 @@ async function refusal(response) {
   const problem = await response.json().catch(() => ({}));
   const retry = Number(response.headers.get("Retry-After")) || 0;
   switch (response.status) {
+    case 401:
+      return new Trouble("Not logged in", "Load this page again to log in.", { final: true });
     case 404:
       return new Trouble("This camera is no longer configured", "", { retry: 15 });
     case 406:
-      return new Trouble("This browser offers no suitable H.264", sentence(problem.detail), { final: true });
+      return new Trouble("This browser offers no suitable video", sentence(problem.detail), { final: true });
     case 409:
       return new Trouble("No video now", "The camera is switched off or has not started.", { retry });
     case 429:
@@ -135,8 +137,8 @@ export class Player {
     while (!signal.aborted) {
       const began = performance.now();
       try {
-        if (!playsH264()) {
-          throw new Trouble("This browser offers no H.264", "Chromium, Firefox and Safari play it; some builds leave it out.", { final: true });
+        if (!playsVideo()) {
+          throw new Trouble("This browser offers neither H.264 nor VP8", "Chromium, Firefox and Safari play both.", { final: true });
         }
         this.onChange({ playing: false, words: failures ? "Connecting again…" : "Connecting…" });
         await this.#play(signal);
@@ -171,7 +173,8 @@ export class Player {
       if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
       await connection.setLocalDescription(await connection.createOffer());
       await gathered(connection);
-      const response = await fetch(`/whep/${this.name}`, {
+      // With the origin, because a page that was opened with name and password in its address may not ask relatively.
+      const response = await fetch(`${location.origin}/whep/${this.name}`, {
         method: "POST",
         headers: { "Content-Type": "application/sdp" },
         body: connection.localDescription.sdp,
@@ -187,7 +190,7 @@ export class Player {
       finish();
       this.video.srcObject = null;
       connection.close();
-      if (session) fetch(session, { method: "DELETE", keepalive: true }).catch(() => {});
+      if (session) fetch(location.origin + session, { method: "DELETE", keepalive: true }).catch(() => {});
     }
   }
 

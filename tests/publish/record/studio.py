@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from faceanond.config.model import RecordOptions
+from faceanond.config.record import RecordOptions
 from faceanond.publish.packet import EncodedPacket
 from faceanond.publish.record.disk import Disk, SegmentFile
 from faceanond.publish.record.index import Index, Segment

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from faceanond.config.model import Record, RecordOptions
+from faceanond.config.record import Record, RecordOptions
 from faceanond.errors import RecordFault
 from faceanond.publish.record.disk import Disk, SegmentFile
 from faceanond.publish.record.faults import RecordError

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+
+from faceanond.publish.rtsp.digest import REALM, Digest
 
 TCP = "RTP/AVP/TCP;unicast;interleaved=0-1"
 
@@ -58,6 +61,13 @@ class Player:
         assert await self.reader.readexactly(1) == b"$"
         return await self._data()
 
+    async def rtp(self) -> bytes:
+        """The next RTP packet; reports in between are thrown away."""
+        while True:
+            channel, data = await self.packet()
+            if channel == 0:
+                return data
+
     async def _data(self) -> tuple[int, bytes]:
         head = await self.reader.readexactly(3)
         return head[0], await self.reader.readexactly(int.from_bytes(head[1:], "big"))
@@ -75,16 +85,34 @@ class Player:
                 pass
         return True
 
+    async def ask_as(
+        self, name: str, password: str, method: str, path: str = "/yard", *, algorithm: str = "MD5", **headers: str
+    ) -> Answer:
+        """Asks for the challenge, answers it and sends the request again."""
+        first = await self.ask(method, path, **headers)
+        if first.status != 401:
+            return first
+        nonce = first.headers["WWW-Authenticate"].split('nonce="')[1].split('"')[0]
+        given = Digest(name, REALM, nonce, self.base + path, "", algorithm)
+        proof = given.expected(password, method)
+        login = (
+            f'Digest username="{name}", realm="{REALM}", nonce="{nonce}", uri="{given.uri}", response="{proof}", '
+            f"algorithm={algorithm}"
+        )
+        return await self.ask(method, path, Authorization=login, **headers)
+
 
 @asynccontextmanager
-async def connected(port: int) -> AsyncIterator[Player]:
-    """A player's connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def connected(port: int, tls: ssl.SSLContext | None = None, *, local: str | None = None) -> AsyncIterator[Player]:
+    """A player's connection, inside TLS with a context, from another of this machine's addresses with `local`."""
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", port, ssl=tls, local_addr=None if local is None else (local, 0)
+    )
     try:
-        yield Player(reader, writer, f"rtsp://127.0.0.1:{port}")
+        yield Player(reader, writer, f"rtsp{'s' * (tls is not None)}://127.0.0.1:{port}")
     finally:
         writer.close()
-        with suppress(ConnectionError):
+        with suppress(OSError):
             await writer.wait_closed()
 
 

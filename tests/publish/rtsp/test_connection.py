@@ -4,12 +4,14 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 import pytest_asyncio
 
 from faceanond.config.model import Rtsp
 from faceanond.publish import rtp
+from faceanond.publish.rtsp.connection import MOST_MESSAGES
 from faceanond.publish.rtsp.server import RtspServer
 from faceanond.publish.stream import Stream
 from tests.conftest import FakeClock, settle
@@ -155,11 +157,11 @@ async def test_rtptime_is_the_first_packets(player: Player, stream: Stream) -> N
     answer = task.result()
     assert answer.headers["Range"] == "npt=now-"
     assert answer.headers["RTP-Info"].startswith(f"url={player.base}/yard/trackID=0;seq=")
-    _, data = await player.packet()
+    data = await player.rtp()
     assert int(answer.headers["RTP-Info"].split("rtptime=")[1]) == struct.unpack_from("!I", data, 4)[0]
 
 
-async def test_the_first_pictures_are_followed_by_a_sender_report_and_then_one_every_five_seconds(
+async def test_a_sender_report_comes_before_the_first_picture_and_then_every_five_seconds(
     player: Player, stream: Stream, clock: FakeClock
 ) -> None:
     await playing(player, stream)
@@ -167,11 +169,11 @@ async def test_the_first_pictures_are_followed_by_a_sender_report_and_then_one_e
     for number in range(2, 9):
         await clock.advance(1.0)
         stream.write(packet(number))
-        channels.append((await player.packet())[0])
         if number == 6:
             report = await player.packet()
             channels.append(report[0])
-    assert channels == [0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0]
+        channels.append((await player.packet())[0])
+    assert channels == [1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]
     assert report[1][1] == rtp.SENDER_REPORT
 
 
@@ -183,7 +185,7 @@ async def test_play_without_pictures_is_answered_all_the_same(player: Player, st
     assert answer.result().status == 200
     assert "rtptime" not in answer.result().headers["RTP-Info"]
     stream.write(packet(1, keyframe=True))
-    assert (await player.packet())[1][12] & 0x1F == 7
+    assert (await player.rtp())[12] & 0x1F == 7
 
 
 async def test_pause_stops_and_play_goes_on_with_the_numbers_at_a_keyframe(player: Player, stream: Stream) -> None:
@@ -199,7 +201,7 @@ async def test_pause_stops_and_play_goes_on_with_the_numbers_at_a_keyframe(playe
         stream.write(packet(3))
         stream.write(packet(4, keyframe=True, encoded=OLD))
     assert f"seq={(first + 3) & 0xFFFF};" in answer.result().headers["RTP-Info"]
-    _, data = await player.packet()
+    data = await player.rtp()
     assert struct.unpack_from("!xxH", data)[0] == (first + 3) & 0xFFFF
     assert data[12] & 0x1F == 7
 
@@ -343,3 +345,77 @@ async def read_picture(player: Player) -> int:
         channel, data = await player.packet()
         if channel == 0 and data[1] & 0x80:
             return 1
+
+
+GOODBYE = struct.pack("!BBHIBBHI", 0x80, 201, 1, 7, 0x81, 203, 1, 7)
+PICTURE_LOSS = struct.pack("!BBHIBBHII", 0x80, 201, 1, 7, 0x81, 206, 2, 7, 9)
+
+
+def interleaved(data: bytes) -> bytes:
+    return b"$\x01" + struct.pack("!H", len(data)) + data
+
+
+async def test_a_player_that_says_goodbye_over_rtcp_is_gone_two_seconds_later(
+    player: Player, server: RtspServer, stream: Stream, clock: FakeClock
+) -> None:
+    await playing(player, stream)
+    (connection,) = server._connections
+    session = connection._session
+    player.writer.write(interleaved(GOODBYE))
+    await until(lambda: session is not None and session._left is not None)
+    await clock.advance(1.0)
+    assert server.sessions == 1
+    await clock.advance(2.0)
+    assert server.sessions == 0
+    assert await player.ended()
+
+
+async def test_a_goodbye_that_a_request_follows_was_not_meant(
+    player: Player, server: RtspServer, stream: Stream, clock: FakeClock
+) -> None:
+    await playing(player, stream)
+    player.writer.write(interleaved(GOODBYE))
+    assert (await player.ask("PAUSE")).status == 200
+    await clock.advance(10.0)
+    assert server.sessions == 1
+
+
+async def test_a_player_that_lost_a_picture_gets_a_keyframe(player: Player, stream: Stream, clock: FakeClock) -> None:
+    await playing(player, stream)
+    stream.take_keyframe_request()
+    await clock.advance(2.0)
+    assert not stream.take_keyframe_request()
+    player.writer.write(interleaved(PICTURE_LOSS))
+    await player.ask("OPTIONS", "*", Session="")
+    assert stream.take_keyframe_request()
+    assert (await player.ask("PAUSE")).status == 200
+    await clock.advance(2.0)
+    player.writer.write(interleaved(PICTURE_LOSS))
+    await player.ask("OPTIONS", "*", Session="")
+    assert not stream.take_keyframe_request()
+
+
+@pytest.mark.parametrize("flood", [b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n", interleaved(b"x")])
+async def test_a_flood_of_messages_ends_that_connection(server: RtspServer, player: Player, flood: bytes) -> None:
+    async with connected(server.port) as noisy:
+        noisy.writer.write(flood * 5000)
+        received = b""
+        with suppress(ConnectionError):
+            while data := await noisy.reader.read(65536):
+                received += data
+        assert received.count(b"RTSP/1.0 200 OK") <= MOST_MESSAGES
+        await until(lambda: len(server._connections) == 1)
+    assert (await player.ask("OPTIONS")).status == 200
+
+
+async def test_a_request_that_comes_in_drops_is_not_waited_for(player: Player, clock: FakeClock) -> None:
+    for byte in b"OPTIONS * RTSP/1.0\r\nX: ":
+        player.writer.write(bytes((byte,)))
+        await clock.advance(2.0)
+    assert await player.ended()
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(player: Player, clock: FakeClock) -> None:
+    player.writer.write(b"GET_PARAMETER * RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 4000\r\n\r\nx")
+    await clock.advance(31.0)
+    assert await player.ended()

@@ -28,3 +28,7 @@ def test_interleaved_data_has_channel_and_length_in_front() -> None:
 
 def test_header_names_have_no_case() -> None:
     assert Request("OPTIONS", "*", {"cseq": "1"}).header("CSeq") == "1"
+
+
+def test_a_header_with_several_values_has_a_line_for_each() -> None:
+    assert Response(401, {"A": ("1", "2")}).encode("") == b"RTSP/1.0 401 Unauthorized\r\nA: 1\r\nA: 2\r\n\r\n"

@@ -61,6 +61,7 @@ def test_where_the_network_cuts_makes_no_difference(cuts: list[int]) -> None:
         (b"OPTIONS * RTSP/1.0\r\n folded: 1\r\n\r\n", 400),
         (b"OPTIONS * RTSP/1.0\r\nA: \x00\r\n\r\n", 400),
         (b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nCSeq: 2\r\n\r\n", 400),
+        (b"OPTIONS * RTSP/1.0\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n", 400),
         (b"OPTIONS * RTSP/1.0\r\n" + b"A: 1\r\n" * 65 + b"\r\n", 400),
         (b"OPTIONS * RTSP/1.0\r\nContent-Length: -1\r\n\r\n", 400),
         (b"OPTIONS * RTSP/1.0\r\nContent-Length: \xb2\r\n\r\n", 400),

@@ -3,77 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
 
-from faceanond.clock import SystemClock
-from faceanond.config.model import Encode, Rtsp
-from faceanond.publish.encoder import Encoder
-from faceanond.publish.rtsp.server import RtspServer
-from faceanond.publish.stream import Stream
 from tests.conftest import need_tool
 from tests.publish.rtsp.player import until
-from tests.publish.sealed import picture, sealed
-
-WIDTH, HEIGHT, FPS = 320, 240, 25
-PATIENCE = 30.0
+from tests.publish.rtsp.studio import HEIGHT, WIDTH, run, studio
+from tests.publish.sealed import picture
 
 pytestmark = [pytest.mark.e2e, pytest.mark.may_block]
-
-
-@asynccontextmanager
-async def camera() -> AsyncIterator[tuple[str, Stream]]:
-    """A running camera behind an RTSP server: its URL and stream."""
-    clock = SystemClock()
-    stream = Stream("yard", clock=clock)
-    encoder = Encoder("yard", Encode(bitrate="1M"), clock=clock)
-
-    async def film() -> None:
-        loop, index = asyncio.get_running_loop(), 0
-        with ThreadPoolExecutor(1, thread_name_prefix="encode") as thread:
-            while True:
-                frame = sealed(picture(index, WIDTH, HEIGHT), captured=clock.monotonic(), index=index)
-                keyframe = stream.take_keyframe_request()
-                for one in await loop.run_in_executor(
-                    thread, lambda f=frame, k=keyframe: encoder.encode(f, keyframe=k)
-                ):
-                    stream.write(one)
-                index += 1
-                await asyncio.sleep(1 / FPS)
-
-    async with asyncio.TaskGroup() as tasks:
-        filming = tasks.create_task(film(), name="film")
-        async with RtspServer({"yard": stream}.get, Rtsp(listen="127.0.0.1:0"), clock=clock) as server:
-            yield f"rtsp://127.0.0.1:{server.port}/yard", stream
-        filming.cancel()
-    encoder.close()
-
-
-async def run(*command: str) -> tuple[int, bytes, str]:
-    """Exit status, output and errors of a player; it is killed when it takes too long."""
-    process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(PATIENCE):
-            output, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return process.returncode or 0, output, errors.decode(errors="replace")
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 async def test_ffprobe_sees_constrained_baseline(transport: str) -> None:
     tool = need_tool("ffprobe")
-    async with camera() as (url, _):
+    async with studio() as camera:
         status, output, errors = await run(
-            tool, "-v", "error", "-rtsp_transport", transport, "-of", "flat", "-show_streams", url
+            tool, "-v", "error", "-rtsp_transport", transport, "-of", "flat", "-show_streams", camera.url
         )
     assert (status, errors) == (0, "")
     text = output.decode()
@@ -86,10 +33,11 @@ async def test_ffprobe_sees_constrained_baseline(transport: str) -> None:
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 async def test_ffmpeg_decodes_the_very_pictures_that_were_sealed(transport: str) -> None:
     tool, count = need_tool("ffmpeg"), 30
-    async with camera() as (url, _):
+    async with studio() as camera:
         status, output, errors = await run(
-            tool, "-v", "error", "-rtsp_transport", transport, "-i", url,
-            "-fps_mode", "passthrough", "-frames:v", str(count), "-f", "rawvideo", "-pix_fmt", "yuv420p", "-",
+            tool, "-v", "error", "-rtsp_transport", transport, "-i", camera.url,
+            "-fps_mode", "passthrough", "-enc_time_base", "1:90000", "-frames:v", str(count),
+            "-f", "rawvideo", "-pix_fmt", "yuv420p", "-",
         )  # fmt: skip
     assert (status, errors) == (0, "")
     frames = np.frombuffer(output, np.uint8).reshape(count, HEIGHT * 3 // 2, WIDTH)
@@ -105,7 +53,8 @@ async def test_ffmpeg_decodes_the_very_pictures_that_were_sealed(transport: str)
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 async def test_gstreamer_plays(transport: str) -> None:
     tool = need_tool("gst-launch-1.0")
-    async with camera() as (url, stream):
+    async with studio() as camera:
+        url, stream = camera.url, camera.stream
         status, output, errors = await run(
             tool, "rtspsrc", f"location={url}", f"protocols={transport}", "!", "rtph264depay", "!", "h264parse", "!",
             "avdec_h264", "!", "identity", "eos-after=30", "!", "fakesink",
@@ -116,7 +65,8 @@ async def test_gstreamer_plays(transport: str) -> None:
 
 async def test_two_players_watch_and_one_that_stops_reading_disturbs_nobody() -> None:
     tool = need_tool("ffmpeg")
-    async with camera() as (url, stream):
+    async with studio() as camera:
+        url, stream = camera.url, camera.stream
         host, port = url.removeprefix("rtsp://").removesuffix("/yard").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(f"SETUP {url} RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP/TCP\r\n\r\n".encode())

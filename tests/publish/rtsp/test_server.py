@@ -131,3 +131,45 @@ async def test_fifty_joins_and_leaves_leave_nothing_behind(stream: Stream, clock
                 await player.ask("SETUP", Transport=offer)
         await until(lambda: not server._connections)
         assert (server.sessions, len(asyncio.all_tasks())) == (0, tasks)
+
+
+async def test_one_address_cannot_take_every_place(stream: Stream, clock: FakeClock) -> None:
+    listening = server_for(stream, clock, max_per_address=2)
+    async with listening as server, connected(server.port) as one, connected(server.port) as two:
+        await one.ask("OPTIONS")
+        await two.ask("OPTIONS")
+        async with connected(server.port) as three:
+            assert await three.ended()
+        async with connected(server.port, local="127.0.0.2") as other:
+            assert (await other.ask("OPTIONS")).status == 200
+        two.writer.close()
+        await until(lambda: server._from["127.0.0.1"] == 1)
+        async with connected(server.port) as again:
+            assert (await again.ask("OPTIONS")).status == 200
+    assert not server._from
+
+
+async def test_refusals_are_one_line_a_second(
+    stream: Stream, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int]] = []
+    monkeypatch.setattr(module.log, "warning", lambda _, **more: told.append((more["reason"], more["count"])))
+    listening = server_for(stream, clock, max_per_address=1)
+    async with listening as server, connected(server.port) as first:
+        await first.ask("OPTIONS")
+        for seconds in (0.0, 0.0, 0.0, 1.0):
+            await clock.advance(seconds)
+            async with connected(server.port) as refused:
+                assert await refused.ended()
+    reason = "too many connections from there; see rtsp.max_per_address"
+    assert told == [(reason, 1), (reason, 3)]
+
+
+async def test_the_kernel_looks_for_players_whose_machine_is_gone(stream: Stream, clock: FakeClock) -> None:
+    async with server_for(stream, clock) as server, connected(server.port) as player:
+        await player.ask("OPTIONS")
+        (connection,) = server._connections
+        tuned = connection._writer.get_extra_info("socket")
+        options = (socket.TCP_USER_TIMEOUT, socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL)
+        assert [tuned.getsockopt(socket.IPPROTO_TCP, option) for option in options] == [10_000, 5, 2]
+        assert tuned.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1

@@ -47,6 +47,14 @@ def test_nothing_that_can_be_met_is_461(header: str) -> None:
     assert caught.value.status == 461
 
 
+def test_without_udp_only_tcp_is_taken() -> None:
+    both = "RTP/AVP;unicast;client_port=5000-5001,RTP/AVP/TCP;interleaved=2-3"
+    assert choose(both, udp=False) == OverTcp((2, 3))
+    with pytest.raises(RtspError) as caught:
+        choose("RTP/AVP;unicast;client_port=5000-5001", udp=False)
+    assert caught.value.status == 461
+
+
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=100))
 def test_no_header_raises_anything_else(header: str) -> None:
     try:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import struct
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 
 import av
 import numpy as np
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
+from aiortc.rtp import RTCP_PSFB_FIR, RtcpPsfbPacket
 from av.video.frame import PictureType, VideoFrame
 
 from faceanond.clock import Clock, SystemClock
 from faceanond.config.model import WebRtc
 from faceanond.frames import Verdict
-from faceanond.publish.packet import CLOCK_RATE, EncodedPacket
+from faceanond.publish.packet import CLOCK_RATE, Codec, EncodedPacket
 from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc.service import Answer, WhepService
 
@@ -24,22 +26,31 @@ FPS = 25
 
 
 class Pattern:
-    """Encodes numbered pictures of a moving bar on demand: the same settings as the daemon's encoder."""
+    """Encodes numbered pictures of a moving bar on demand: the same settings as the daemon's encoders."""
 
-    def __init__(self, width: int = 320, height: int = 180, hue: int = 110, fps: int = FPS) -> None:
-        self._width, self._height, self._hue, self._fps = width, height, hue, fps
+    def __init__(
+        self, width: int = 320, height: int = 180, hue: int = 110, fps: int = FPS, codec: Codec = Codec.H264
+    ) -> None:
+        self._width, self._height, self._hue, self._fps, self._codec = width, height, hue, fps, codec
         self._index = 0
-        context = av.CodecContext.create("libx264", "w")
+        context = av.CodecContext.create("libx264" if codec is Codec.H264 else "libvpx", "w")
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         context.time_base, context.framerate = Fraction(1, CLOCK_RATE), Fraction(fps)
         context.bit_rate, context.thread_count = 800_000, 1
-        context.options = {
-            "preset": "ultrafast",
-            "tune": "zerolatency",
-            "profile": "baseline",
-            "forced-idr": "1",
-            "x264-params": "keyint=infinite:scenecut=0:repeat-headers=1:annexb=1:log-level=error",
-        }
+        context.options = (
+            {
+                "deadline": "realtime",
+                "lag-in-frames": "0",
+            }
+            if codec is Codec.VP8
+            else {
+                "preset": "ultrafast",
+                "tune": "zerolatency",
+                "profile": "baseline",
+                "forced-idr": "1",
+                "x264-params": "keyint=infinite:scenecut=0:repeat-headers=1:annexb=1:log-level=error",
+            }
+        )
         context.open()
         self._context = context
 
@@ -72,14 +83,17 @@ class Pattern:
             verdict=Verdict.CLEAN,
             width=self._width,
             height=self._height,
+            codec=self._codec,
         )
 
 
 class Replay:
     """The same second of pictures again and again, encoded once: costs nothing, for walls and for measuring viewers."""
 
-    def __init__(self, width: int = 320, height: int = 180, hue: int = 110, fps: int = FPS) -> None:
-        pattern = Pattern(width, height, hue, fps)
+    def __init__(
+        self, width: int = 320, height: int = 180, hue: int = 110, fps: int = FPS, codec: Codec = Codec.H264
+    ) -> None:
+        pattern = Pattern(width, height, hue, fps, codec)
         self._packets = [pattern.packet(index == 0, index / fps) for index in range(fps)]
         self._index = 0
 
@@ -100,6 +114,16 @@ async def feed(stream: Stream, pattern: Pattern | Replay, clock: Clock, fps: int
         await asyncio.sleep(max(0.0, due - loop.time()))
 
 
+def finder(streams: Mapping[str, Stream]) -> Callable[[str, Codec], Stream | None]:
+    """Looks these streams up as the service does."""
+
+    def find(name: str, codec: Codec) -> Stream | None:
+        stream = streams.get(name)
+        return stream if stream is not None and stream.codec is codec else None
+
+    return find
+
+
 @contextlib.asynccontextmanager
 async def live(
     *names: str,
@@ -107,13 +131,14 @@ async def live(
     clock: Clock | None = None,
     size: tuple[int, int] = (320, 180),
     kind: type[Pattern] | type[Replay] = Pattern,
+    codec: Codec = Codec.H264,
 ) -> AsyncIterator[tuple[WhepService, dict[str, Stream]]]:
-    """A service with a fed stream for each name."""
+    """A service with a fed stream for each name, in that one codec."""
     clock = clock or SystemClock()
-    streams = {name: Stream(name, clock=clock) for name in names}
-    async with WhepService(streams.get, settings or WebRtc(), clock=clock) as service, asyncio.TaskGroup() as group:
+    streams = {name: Stream(name, clock=clock, codec=codec) for name in names}
+    async with WhepService(finder(streams), settings or WebRtc(), clock=clock) as service, asyncio.TaskGroup() as group:
         feeds = [
-            group.create_task(feed(stream, kind(*size, hue=70 + 37 * number % 120), clock))
+            group.create_task(feed(stream, kind(*size, hue=70 + 37 * number % 120, codec=codec), clock))
             for number, stream in enumerate(streams.values())
         ]
         try:
@@ -131,11 +156,15 @@ async def until(done: Callable[[], object]) -> None:
 
 
 class Viewer:
-    """A stock aiortc peer that receives one camera."""
+    """A stock aiortc peer that receives one camera; it may know one codec only."""
 
-    def __init__(self) -> None:
+    def __init__(self, codec: Codec | None = None) -> None:
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.transceiver = self.connection.addTransceiver("video", direction="recvonly")
+        if codec is not None:
+            known = (f"video/{codec}", "video/rtx")
+            capabilities = RTCRtpReceiver.getCapabilities("video").codecs
+            self.transceiver.setCodecPreferences([each for each in capabilities if each.mimeType.lower() in known])
         self.answer: Answer | None = None
 
     async def offer(self) -> str:
@@ -152,13 +181,26 @@ class Viewer:
         assert isinstance(frame, VideoFrame)
         return frame
 
+    async def ask_for_keyframe(self, *, full_intra: bool = False) -> None:
+        """Sends a PLI, or a FIR (RFC 5104, 4.3.1: the header names nobody, the message names the sender)."""
+        receiver = self.transceiver.receiver
+        streams: dict[int, object] = receiver._RTCRtpReceiver__remote_streams  # type: ignore[attr-defined]
+        await until(lambda: streams)
+        ssrc = min(streams, key=list(streams).index)
+        if full_intra:
+            own: int = receiver._RTCRtpReceiver__rtcp_ssrc  # type: ignore[attr-defined]
+            message = RtcpPsfbPacket(fmt=RTCP_PSFB_FIR, ssrc=own, media_ssrc=0, fci=struct.pack("!LBxxx", ssrc, 1))
+            await receiver._send_rtcp(message)  # type: ignore[no-untyped-call]
+        else:
+            await receiver._send_rtcp_pli(ssrc)
+
     async def leave(self) -> None:
         await self.connection.close()
 
 
 @contextlib.asynccontextmanager
-async def viewer() -> AsyncIterator[Viewer]:
-    one = Viewer()
+async def viewer(codec: Codec | None = None) -> AsyncIterator[Viewer]:
+    one = Viewer(codec)
     try:
         yield one
     finally:

@@ -5,7 +5,7 @@ from faceanond.publish.webrtc import errors
 
 def test_every_refusal_is_an_offer_error() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and kind.__name__.endswith("Error")]
-    assert len(kinds) == 7  # with FaceanondError
+    assert len(kinds) == 8  # with FaceanondError
     assert all(issubclass(kind, errors.OfferError) for kind in kinds if kind.__module__ == errors.__name__)
 
 

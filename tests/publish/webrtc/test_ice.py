@@ -1,117 +1,20 @@
 from __future__ import annotations
 
-import contextlib
-import socket
-from collections.abc import Iterator
-from types import SimpleNamespace
+from collections.abc import Callable
 
 import aioice
-import ifaddr
 import pytest
 from aiortc import RTCPeerConnection
 
-from faceanond.errors import UsageError
 from faceanond.publish.webrtc import ice
-from faceanond.publish.webrtc.errors import NoFreePortError
-from faceanond.publish.webrtc.ice import EdgeConnection, Network, bind, host_addresses
-
-
-@pytest.fixture
-def adapters(monkeypatch: pytest.MonkeyPatch) -> None:
-    def adapter(name: str, *addresses: object) -> SimpleNamespace:
-        return SimpleNamespace(name=name, ips=[SimpleNamespace(ip=address) for address in addresses])
-
-    monkeypatch.setattr(
-        ifaddr,
-        "get_adapters",
-        lambda: [
-            adapter("lo", "127.0.0.1", ("::1", 0, 0)),
-            adapter("eth0", "192.0.2.2", ("2001:db8::2", 0, 0), ("fe80::1", 0, 2)),
-            adapter("docker0", "172.17.0.1"),
-            adapter("br-5f2a", "172.18.0.1"),
-        ],
-    )
-
-
-@pytest.mark.usefixtures("adapters")
-def test_bridges_loopback_and_link_local_addresses_are_not_offered() -> None:
-    assert host_addresses(None) == ["192.0.2.2", "2001:db8::2"]
-
-
-@pytest.mark.usefixtures("adapters")
-@pytest.mark.parametrize("local", ["127.0.0.1", "::1", "172.17.0.1"])
-def test_the_address_where_the_viewer_asked_comes_first_whatever_it_is(local: str) -> None:
-    assert host_addresses(local) == [local, "192.0.2.2", "2001:db8::2"]
-
-
-@pytest.mark.usefixtures("adapters")
-def test_an_ipv4_address_of_a_dual_stack_listener_is_unwrapped() -> None:
-    assert host_addresses("::ffff:192.0.2.2") == ["192.0.2.2", "2001:db8::2"]
-
-
-def test_a_machine_with_loopback_alone_offers_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ifaddr, "get_adapters", list)
-    assert host_addresses(None) == ["127.0.0.1"]
-
-
-def test_an_external_address_must_be_an_address() -> None:
-    with pytest.raises(UsageError, match=r'webrtc.external_addresses: "cameras.example" is not an IP address'):
-        Network(external=("cameras.example",))
-
-
-@contextlib.contextmanager
-def closing(sockets: list[socket.socket]) -> Iterator[list[socket.socket]]:
-    try:
-        yield sockets
-    finally:
-        for opened in sockets:
-            opened.close()
-
-
-def test_every_address_gets_the_same_port() -> None:
-    with closing(bind(["127.0.0.1", "127.0.0.2", "127.0.0.3"], Network())) as sockets:
-        assert [opened.getsockname()[0] for opened in sockets] == ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
-        assert len({opened.getsockname()[1] for opened in sockets}) == 1
-
-
-def free_range(length: int) -> tuple[int, int]:
-    """Ports that are free now on the loopback addresses which these tests use."""
-    for first in range(42000, 60000, length):
-        with contextlib.suppress(NoFreePortError), contextlib.ExitStack() as stack:
-            for port in range(first, first + length):
-                stack.enter_context(closing(bind(["127.0.0.1", "127.0.0.2"], Network((port, port)))))
-            return first, first + length - 1
-    pytest.fail("no free ports")
-
-
-def test_ports_come_from_the_range_and_its_end_is_told() -> None:
-    network = Network(free_range(3))
-    with contextlib.ExitStack() as stack:
-        taken = {
-            opened.getsockname()[1]
-            for _ in range(3)
-            for opened in stack.enter_context(closing(bind(["127.0.0.1", "127.0.0.2"], network)))
-        }
-        assert taken == set(range(network.ports[0], network.ports[1] + 1))
-        with pytest.raises(NoFreePortError, match=r"webrtc\.udp_ports"):
-            bind(["127.0.0.1"], network)
-
-
-def test_a_port_that_is_taken_on_one_address_is_passed_over_on_all() -> None:
-    network = Network(free_range(2))
-    with closing(bind(["127.0.0.2"], Network((network.ports[0], network.ports[0])))):
-        for _ in range(4):
-            with closing(bind(["127.0.0.1", "127.0.0.2"], network)) as sockets:
-                assert [opened.getsockname()[1] for opened in sockets] == [network.ports[1]] * 2
-
-
-def test_an_address_that_is_not_ours_is_left_out() -> None:
-    with closing(bind(["198.51.100.77", "127.0.0.1"], Network())) as sockets:
-        assert [opened.getsockname()[0] for opened in sockets] == ["127.0.0.1"]
+from faceanond.publish.webrtc.addresses import ExternalAddresses
+from faceanond.publish.webrtc.errors import NoAddressError
+from faceanond.publish.webrtc.ice import EdgeConnection, Network
+from tests.publish.webrtc.agents import agent, check
 
 
 async def test_external_addresses_are_offered_with_the_port_of_the_same_family() -> None:
-    network = Network(external=("203.0.113.9", "2001:db8::9"))
+    network = Network(external=ExternalAddresses(("203.0.113.9", "2001:db8::9")))
     connection = EdgeConnection(aioice.Connection(ice_controlling=False), network, "127.0.0.1")
     try:
         await connection.gather_candidates()
@@ -145,11 +48,17 @@ async def test_datagrams_that_nobody_reads_do_not_pile_up() -> None:
     assert connection._queue.qsize() == ice.MOST_WAITING
 
 
+async def test_an_empty_datagram_is_nobody_s_business() -> None:
+    connection = EdgeConnection(aioice.Connection(ice_controlling=False), Network(), None)
+    connection.data_received(b"", 1)
+    assert connection._queue.qsize() == 0
+
+
 async def test_aiortc_uses_the_agent_that_it_was_given() -> None:
     connection = RTCPeerConnection()
     try:
         transport = connection.addTransceiver("video").receiver.transport.transport
-        agent = ice.adopt(transport, Network(external=("203.0.113.9",)), "127.0.0.1")
+        agent = ice.adopt(transport, Network(external=ExternalAddresses(("203.0.113.9",))), "127.0.0.1")
         await connection.setLocalDescription(await connection.createOffer())
         assert f"a=ice-ufrag:{agent.local_username}" in connection.localDescription.sdp
         assert " 203.0.113.9 " in connection.localDescription.sdp
@@ -157,3 +66,109 @@ async def test_aiortc_uses_the_agent_that_it_was_given() -> None:
     finally:
         await connection.close()
     assert agent._protocols == []
+
+
+async def offered(network: Network, local: str | None, *, turn: bool = False) -> list[aioice.Candidate]:
+    """What an agent tells its viewer, the best first."""
+    stock = aioice.Connection(ice_controlling=False, turn_server=("192.0.2.99", 3478) if turn else None)
+    connection = EdgeConnection(stock, network, local)
+    try:
+        await connection.gather_candidates()
+        return sorted(connection.local_candidates, key=lambda candidate: -candidate.priority)
+    finally:
+        await connection.close()
+
+
+async def test_external_addresses_come_right_after_the_one_where_the_viewer_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Network, "addresses", lambda *_: ["127.0.0.1", "127.0.0.2", "127.0.0.3"])
+    network = Network(external=ExternalAddresses(("203.0.113.9", "127.0.0.3", "203.0.113.10")))
+    hosts = [candidate.host for candidate in await offered(network, "127.0.0.1")]
+    assert hosts == ["127.0.0.1", "203.0.113.9", "203.0.113.10", "127.0.0.2", "127.0.0.3"]
+
+
+async def test_an_external_name_is_offered_by_its_addresses() -> None:
+    async def resolve(_: str) -> list[str]:
+        return ["203.0.113.9"]
+
+    network = Network(external=ExternalAddresses(("cameras.example.org",), resolve=resolve))
+    hosts = [candidate.host for candidate in await offered(network, "127.0.0.1")]
+    assert "203.0.113.9" in hosts
+    assert "cameras.example.org" not in hosts
+
+
+async def test_no_address_of_another_interface_is_offered() -> None:
+    hosts = {candidate.host for candidate in await offered(Network(interfaces=("lo",)), "192.0.2.1")}
+    assert "127.0.0.1" in hosts
+    assert all(host in ("127.0.0.1", "::1") for host in hosts)
+
+
+async def test_without_any_address_the_viewer_is_told_why() -> None:
+    with pytest.raises(NoAddressError, match=r"webrtc\.interfaces"):
+        await offered(Network(interfaces=("none0",)), "127.0.0.1")
+
+
+class Relay(aioice.ice.StunProtocol):  # type: ignore[misc]
+    """A protocol on a TURN server, as far as an agent can tell."""
+
+    def __init__(self, receiver: aioice.Connection) -> None:
+        super().__init__(receiver)
+        self.sent: list[tuple[bytes, tuple[str, int]]] = []
+        self.closed = False
+
+    def send_stun(self, message: aioice.stun.Message, addr: tuple[str, int]) -> None:
+        self.sent.append((bytes(message), addr))
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("remote", "admitted"),
+    [("198.51.100.4", "198.51.100.4"), ("::ffff:198.51.100.4", "198.51.100.4"), ("127.0.0.1", None), (None, None)],
+)
+async def test_the_relay_is_told_to_let_the_viewers_address_through(
+    monkeypatch: pytest.MonkeyPatch, remote: str | None, admitted: str | None
+) -> None:
+    async def relayed(*, protocol_factory: Callable[[], object], **_: object) -> tuple[aioice.Candidate, Relay]:
+        receiver = protocol_factory().receiver  # type: ignore[attr-defined]
+        protocol = Relay(receiver)
+        protocol.local_candidate = aioice.Candidate("f", 1, "udp", 1, "203.0.113.5", 50000, "relay")
+        return protocol.local_candidate, protocol
+
+    monkeypatch.setattr(aioice.ice, "relayed_candidate", relayed)
+    stock = aioice.Connection(ice_controlling=False, turn_server=("192.0.2.99", 3478))
+    connection = EdgeConnection(stock, Network(), "127.0.0.1", remote)
+    try:
+        await connection.gather_candidates()
+        (relay,) = [protocol for protocol in connection._protocols if isinstance(protocol, Relay)]
+        assert [addr for _, addr in relay.sent] == ([(admitted, ice.DISCARD)] if admitted else [])
+    finally:
+        await connection.close()
+    assert relay.closed
+
+
+async def test_a_check_without_the_right_signature_is_not_answered() -> None:
+    async with agent(Network(interfaces=("lo",))) as one:
+        sent: list[object] = []
+        (protocol, *_) = one._protocols
+        protocol.send_stun = lambda *message: sent.append(message)
+        protocol.datagram_received(check(one, password="wrong" * 5), ("198.51.100.1", 5000))
+        assert sent == []
+        protocol.datagram_received(check(one), ("198.51.100.1", 5000))
+        assert len(sent) == 1
+
+
+async def test_a_viewer_cannot_make_an_agent_look_at_any_number_of_addresses() -> None:
+    async with agent(Network(interfaces=("lo",))) as one:
+        (protocol, *_) = one._protocols
+        protocol.send_stun = lambda *_: None
+        one._early_checks_done = True
+        for number in range(200):
+            protocol.datagram_received(check(one), ("198.51.100.1", 5000 + number))
+        assert len(one._remote_candidates) == ice.MOST_REMOTES
+        # Those that it knows are looked at as ever.
+        protocol.send_stun = lambda *message: one._queue.put_nowait(message)
+        protocol.datagram_received(check(one), ("198.51.100.1", 5000))
+        assert one._queue.qsize() == 1

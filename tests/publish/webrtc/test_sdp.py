@@ -5,6 +5,7 @@ from aiortc.sdp import SessionDescription
 from hypothesis import given
 from hypothesis import strategies as st
 
+from faceanond.publish.packet import Codec
 from faceanond.publish.webrtc.errors import MalformedOfferError, OfferError, UnsupportedOfferError
 from faceanond.publish.webrtc.sdp import LONGEST, read_offer, write_answer
 from tests.publish.webrtc.offers import AUDIO, DATA, FINGERPRINT, VIDEO, offer
@@ -67,13 +68,8 @@ def test_a_payload_type_that_aiortc_would_renumber_is_not_offered_to_it() -> Non
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("a=recvonly", "a=sendrecv", "recvonly"),
         ("a=recvonly", "a=sendonly", "recvonly"),
         ("a=recvonly", "a=inactive", "recvonly"),
-        ("a=recvonly\n", "", "recvonly"),
-        ("H264", "VP9", "H.264"),
-        ("packetization-mode=1", "packetization-mode=0", "H.264"),
-        ("profile-level-id=42", "profile-level-id=64", "H.264"),
         ("a=rtcp-mux\n", "", "rtcp-mux"),
         ("UDP/TLS/RTP/SAVPF", "RTP/AVP", "RTP/AVP"),
         ("m=video 9", "m=video 0", "port 0"),
@@ -83,6 +79,52 @@ def test_a_payload_type_that_aiortc_would_renumber_is_not_offered_to_it() -> Non
 def test_an_offer_for_something_else_is_refused_and_told_why(old: str, new: str, words: str) -> None:
     with pytest.raises(UnsupportedOfferError, match=words):
         read_offer(offer(VIDEO.replace(old, new)))
+
+
+LACKS = [
+    ("H264", "VP9"),
+    ("packetization-mode=1", "packetization-mode=0"),
+    ("profile-level-id=42", "profile-level-id=64"),
+]
+
+
+def test_h264_is_taken_where_it_is_offered_whatever_stands_first() -> None:
+    assert read_offer(offer()).codec is Codec.H264
+    assert "VP8" not in read_offer(offer()).text
+
+
+@pytest.mark.parametrize(("old", "new"), LACKS)
+def test_vp8_is_taken_where_there_is_no_h264_that_could_be_sent(old: str, new: str) -> None:
+    video = VIDEO.replace(old, new).replace(
+        "a=rtpmap:96 VP8/90000", "a=rtpmap:96 VP8/90000\na=rtcp-fb:96 goog-remb\na=rtcp-fb:96 nack pli"
+    )
+    read = read_offer(offer(video))
+    assert read.codec is Codec.VP8
+    (media,) = SessionDescription.parse(read.text).media
+    assert [(codec.name, codec.payloadType) for codec in media.rtp.codecs] == [("VP8", 96)]
+    assert {str(kind) for kind in media.rtp.codecs[0].rtcpFeedback} == {
+        "RTCRtcpFeedback(type='nack', parameter=None)",
+        "RTCRtcpFeedback(type='nack', parameter='pli')",
+    }
+
+
+def test_vp8_brings_its_own_retransmission() -> None:
+    video = VIDEO.replace("a=fmtp:103 apt=102", "a=fmtp:103 apt=96").replace("H264", "H265")
+    (media,) = SessionDescription.parse(read_offer(offer(video)).text).media
+    assert [(codec.name, codec.payloadType) for codec in media.rtp.codecs] == [("VP8", 96), ("rtx", 103)]
+
+
+@pytest.mark.parametrize(("old", "new"), LACKS)
+def test_an_offer_without_any_codec_of_ours_is_refused_and_told_why(old: str, new: str) -> None:
+    with pytest.raises(UnsupportedOfferError, match=r"neither H\.264 Baseline .* nor VP8"):
+        read_offer(offer(VIDEO.replace(old, new).replace("VP8", "AV1")))
+
+
+@pytest.mark.parametrize("direction", ["a=sendrecv\n", ""])
+def test_a_viewer_that_would_also_send_is_only_sent_to(direction: str) -> None:
+    text = read_offer(offer(VIDEO.replace("a=recvonly\n", direction))).text
+    assert "a=recvonly" in text
+    assert "a=sendrecv" not in text
 
 
 def test_two_video_sections_are_refused() -> None:
@@ -135,6 +177,25 @@ def test_an_answer_to_video_alone_stays_as_aiortc_wrote_it() -> None:
     answer = SessionDescription.parse(write_answer(read_offer(offer()), ANSWER))
     assert [group.items for group in answer.group] == [["0"]]
     assert [media.kind for media in answer.media] == ["video"]
+
+
+FORMAT = (
+    "a=rtpmap:108 H264/90000\r\na=fmtp:108 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n"
+)
+
+
+@pytest.mark.parametrize(("level", "declared"), [(0, "42e01f"), (30, "42e01f"), (31, "42e01f"), (51, "42e033")])
+def test_an_answer_declares_a_level_above_that_of_aiortc(level: int, declared: str) -> None:
+    answer = write_answer(read_offer(offer()), ANSWER + FORMAT, level=level)
+    (line,) = [line for line in answer.splitlines() if "profile-level-id" in line]
+    assert line.rpartition("=")[2] == declared
+
+
+def test_an_answer_grants_full_intra_requests_where_they_were_offered() -> None:
+    answer = ANSWER + "a=rtcp-fb:108 nack\r\na=rtcp-fb:108 nack pli\r\n"
+    assert "ccm fir" not in write_answer(read_offer(offer()), answer)
+    asked = offer(VIDEO.replace("a=rtcp-fb:108 nack pli", "a=rtcp-fb:108 nack pli\na=rtcp-fb:108 ccm fir"))
+    assert write_answer(read_offer(asked), answer).count("a=rtcp-fb:108 ccm fir\r\n") == 1
 
 
 def test_an_answer_names_no_group_that_was_not_offered() -> None:

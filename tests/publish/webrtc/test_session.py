@@ -5,6 +5,8 @@ import asyncio
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 
+from faceanond.config.model import Encode
+from faceanond.publish.encoder import Encoder
 from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc import session as module
 from faceanond.publish.webrtc.errors import OfferError
@@ -12,14 +14,16 @@ from faceanond.publish.webrtc.ice import Network
 from faceanond.publish.webrtc.sdp import read_offer
 from faceanond.publish.webrtc.session import Session
 from tests.conftest import FakeClock
-from tests.publish.webrtc.offers import offer
+from tests.publish.sealed import moving
+from tests.publish.webrtc.offers import VIDEO, offer
 
 
-def make(clock: FakeClock) -> Session:
+def make(clock: FakeClock, sdp: str | None = None) -> Session:
+    read = read_offer(sdp or offer())
     return Session(
         "lobby",
-        Stream("lobby", clock=clock),
-        read_offer(offer()),
+        Stream("lobby", clock=clock, codec=read.codec),
+        read,
         configuration=RTCConfiguration(iceServers=[]),
         network=Network(),
         local="127.0.0.1",
@@ -35,6 +39,28 @@ async def test_constrained_baseline_is_preferred_to_baseline(clock: FakeClock) -
         session.end("test over")
     profiles = [line.rpartition("=")[2] for line in answer.splitlines() if "profile-level-id" in line]
     assert profiles == ["42e01f", "42001f"]
+
+
+async def test_an_offer_without_h264_is_answered_in_vp8_alone(clock: FakeClock) -> None:
+    session = make(clock, offer(VIDEO.replace("H264", "H265")))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(session.run())
+        answer = await session.answer()
+        session.end("test over")
+    assert [line for line in answer.splitlines() if line.startswith("a=rtpmap")] == ["a=rtpmap:96 VP8/90000"]
+
+
+async def test_the_answer_declares_the_level_of_the_stream(clock: FakeClock) -> None:
+    session = make(clock)
+    encoder = Encoder("lobby", Encode(preset="ultrafast"), clock=clock)
+    for packet in encoder.encode(moving(0, width=1920, height=1080)):
+        session._stream.write(packet)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(session.run())
+        answer = await session.answer()
+        session.end("test over")
+    assert "profile-level-id=42e028" in answer
+    assert "profile-level-id=42e01f" not in answer
 
 
 async def test_the_first_reason_to_end_counts(clock: FakeClock) -> None:

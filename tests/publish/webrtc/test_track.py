@@ -3,16 +3,18 @@ from __future__ import annotations
 import pytest
 from aiortc.mediastreams import MediaStreamError
 
+from faceanond.publish.packet import Codec
 from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc.track import PassthroughTrack
 from tests.conftest import FakeClock
 from tests.publish.webrtc.feed import Pattern
 
 
-async def test_a_packet_passes_through_unchanged(clock: FakeClock) -> None:
-    stream = Stream("lobby", clock=clock)
+@pytest.mark.parametrize("codec", Codec)
+async def test_a_packet_passes_through_unchanged(clock: FakeClock, codec: Codec) -> None:
+    stream = Stream("lobby", clock=clock, codec=codec)
     track = PassthroughTrack(stream)
-    sent = Pattern().packet(True, clock.monotonic())
+    sent = Pattern(codec=codec).packet(True, clock.monotonic())
     stream.write(sent)
     packet = await track.recv()
     assert bytes(packet) == sent.data

@@ -1,0 +1,130 @@
+"""Which addresses a viewer is told: this machine's own, by interface, and those under which it is seen from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from fnmatch import fnmatchcase
+
+import ifaddr
+import structlog
+
+from faceanond.clock import Clock, SystemClock
+
+log = structlog.get_logger(__name__)
+
+BRIDGES = ("docker", "br-", "veth", "virbr", "vnet", "cni", "flannel", "cali", "podman", "lxc", "lxd", "kube")
+"""How the names of container and virtual machine bridges begin: no viewer reaches us there."""
+LOOKUP = 3.0
+"""Seconds that an offer waits for the name service."""
+FRESH = 60.0
+"""Seconds for which a looked-up address is believed: a dynamic name follows its address within minutes."""
+RETRY = 10.0
+"""Seconds until a name that could not be looked up is asked for again."""
+
+Resolve = Callable[[str], Awaitable[Sequence[str]]]
+
+
+def host_addresses(local: str | None, interfaces: Sequence[str] = ()) -> list[str]:
+    """This machine's addresses that a viewer may reach, the best first.
+
+    `local` is the address on which the viewer's HTTP request arrived: it is reachable for certain, so it comes first,
+    even when it is loopback or a bridge. `interfaces` are names with wildcards, as `webrtc.interfaces`: where there are
+    some, no address of another interface is ever in the list, and it may be empty. Bridges are in it when a pattern
+    matches them, loopback when it is named in full.
+    """
+    found: list[str] = []
+    for adapter in ifaddr.get_adapters():
+        name = str(adapter.name)
+        named = matches(name, interfaces)
+        if interfaces and not named:
+            continue
+        for ip in adapter.ips:
+            address = ipaddress.ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
+            hidden = (address.is_loopback and name not in interfaces) or (name.startswith(BRIDGES) and not named)
+            # A link-local address means nothing without its interface, which no candidate can name.
+            if not (hidden or address.is_link_local):
+                found.append(str(address))
+    here = unwrapped(local)
+    if here is not None and (not interfaces or here in found):
+        found.insert(0, here)
+    return list(dict.fromkeys(found)) or ([] if interfaces else ["127.0.0.1"])
+
+
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether an interface is meant by one of the patterns, such as "eth*"."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def unwrapped(text: str | None) -> str | None:
+    """An address of a connection as it may stand in a candidate; None for one that may not."""
+    if text is None:
+        return None
+    address = ipaddress.ip_address(text.partition("%")[0])
+    # A listener on [::] sees IPv4 viewers as ::ffff:a.b.c.d.
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return None if address.is_link_local else str(mapped or address)
+
+
+class ExternalAddresses:
+    """`webrtc.external_addresses`: addresses, and host names that are looked up when a viewer comes, once a minute.
+
+    A name that cannot be looked up keeps its last addresses.
+    """
+
+    def __init__(
+        self, names: Sequence[str] = (), *, clock: Clock | None = None, resolve: Resolve | None = None
+    ) -> None:
+        self._names = tuple(names)
+        self._clock = clock or SystemClock()
+        self._resolve = resolve or look_up
+        self._known: dict[str, tuple[str, ...]] = {name: (name,) for name in names if _is_address(name)}
+        self._hosts = [name for name in self._names if name not in self._known]
+        self._due = float("-inf")
+        self._asking = asyncio.Lock()
+
+    async def current(self) -> list[str]:
+        """The addresses now, in the order of the configuration."""
+        if self._hosts:
+            async with self._asking:
+                if self._clock.monotonic() >= self._due:
+                    await self._look_up()
+        return list(dict.fromkeys(address for name in self._names for address in self._known.get(name, ())))
+
+    async def _look_up(self) -> None:
+        failed = False
+        for name in self._hosts:
+            try:
+                async with asyncio.timeout(LOOKUP):
+                    found = [address for address in await self._resolve(name) if _is_public(address)]
+            except (OSError, UnicodeError, TimeoutError) as error:
+                failed = True
+                reason = str(error) or "the name service does not answer"
+                log.warning("an external address cannot be looked up", name=name, reason=reason)
+                continue
+            if not found:
+                log.warning("an external address leads to this machine's loopback", name=name)
+            self._known[name] = tuple(found)
+        self._due = self._clock.monotonic() + (RETRY if failed else FRESH)
+
+
+async def look_up(name: str) -> list[str]:
+    """The addresses of a host name. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_DGRAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_public(text: str) -> bool:
+    """Whether an address leads to this machine from elsewhere; /etc/hosts often names it 127.0.1.1."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return not (address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast)

@@ -1,0 +1,313 @@
+"""Media over TCP (RFC 6544), for viewers whose network lets no UDP out: one port that they connect to.
+
+We are passive: we offer the port in the answer and wait. The first thing on a connection must be a connectivity check
+that is signed with an answer's password; it says which agent the connection belongs to. Each message has its length in
+front (RFC 4571). TCP delivers late rather than never, which live video has no use for: while a viewer does not keep up,
+whole packets are dropped, and one that does not catch up is disconnected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import struct
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import aioice
+import structlog
+
+from faceanond.clock import Clock
+from faceanond.errors import UnavailableError
+from faceanond.publish.webrtc.protocol import (
+    Drop,
+    EdgeProtocol,
+    EdgeTransport,
+    Peer,
+    is_request,
+    is_stun,
+    names,
+    read,
+    vouches,
+)
+from faceanond.publish.webrtc.sockets import cannot_listen, open_tcp
+
+log = structlog.get_logger(__name__)
+
+LARGEST = 2048
+"""Bytes of a message from a viewer: checks, DTLS records and RTCP, all made for UDP."""
+MOST_UNSENT = 256 * 1024
+"""Bytes that may wait for a viewer: about a second of video."""
+SEND_BUFFER = 128 * 1024
+"""Bytes for the kernel's side: left to itself it grows to several MB, which are seconds of old video."""
+UNACKNOWLEDGED = 10_000
+"""Milliseconds after which data without an answer ends a connection: the viewer's machine is gone."""
+SLOW = 5.0
+"""Seconds after which a viewer that still does not keep up is disconnected."""
+UNKNOWN_FOR = 10.0
+"""Seconds for the first signed check."""
+CHECK_INTERVAL = 1.0
+"""Seconds between two looks for connections that must end."""
+MOST_UNKNOWN = 64
+"""Connections that have not shown a check yet, all together."""
+MOST_UNKNOWN_EACH = 16
+"""The same, from one address: a household or an office behind NAT, not a flood."""
+MOST_EACH = 4
+"""Connections of one session: a browser opens one for each candidate."""
+
+
+class Line(asyncio.Protocol):
+    """One TCP connection of a viewer. It is `agent`'s once that is known."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._place: EdgeProtocol | None = None
+        self._transport: asyncio.Transport | None = None
+        self._unread = b""
+        self.peer: Peer = ("", 0)
+        self.agent: aioice.Connection | None = None
+        self.since = listener.clock.monotonic()
+        self.slow_since: float | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        if peer is None:  # gone already
+            transport.abort()
+            return
+        self.peer = peer[:2]
+        transport.set_write_buffer_limits(high=MOST_UNSENT, low=MOST_UNSENT // 4)
+        _tune(transport.get_extra_info("socket"))
+        self._listener.came(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._listener.went(self)
+        agent, place = self.agent, self._place
+        if agent is None or place is None:
+            return
+        place.transport.close()
+        # A viewer may come again and again; an agent that closes walks over this list just now.
+        if not agent._closing:
+            agent._protocols.remove(place)
+
+    def pause_writing(self) -> None:
+        self.slow_since = self._listener.clock.monotonic()
+
+    def resume_writing(self) -> None:
+        self.slow_since = None
+
+    def end(self, why: Drop) -> None:
+        """Cuts the connection: what waits is old, and closing politely would wait for the viewer to read it."""
+        self._listener.dropped[why] += 1
+        self.abort()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def send(self, data: bytes, _: Peer) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self.slow_since is not None:
+            self._listener.dropped[Drop.UNSENT] += 1
+            return
+        self._transport.write(struct.pack("!H", len(data)) + data)
+
+    def data_received(self, data: bytes) -> None:
+        unread = self._unread + data
+        start = 0
+        while len(unread) - start >= 2:
+            length = int.from_bytes(unread[start : start + 2], "big")
+            if length > LARGEST:
+                self.end(Drop.MALFORMED)
+                return
+            if len(unread) - start < 2 + length:
+                break
+            self._message(unread[start + 2 : start + 2 + length])
+            start += 2 + length
+            if self._transport is None or self._transport.is_closing():
+                return
+        self._unread = unread[start:]
+
+    def _message(self, data: bytes) -> None:
+        if self._place is not None:
+            self._place.datagram_received(data, self.peer)
+            return
+        message = read(data) if is_stun(data) and is_request(data) else None
+        if message is None:
+            self.end(Drop.MALFORMED)
+            return
+        agent = self._listener.find(names(message))
+        if agent is None:
+            self.end(Drop.UNKNOWN)
+        elif not vouches(message, agent):
+            self.end(Drop.UNSIGNED)
+        elif not self._listener.admits(agent):
+            self.end(Drop.CROWDED)
+        else:
+            self.agent = agent
+            self._place = place = EdgeProtocol(agent)
+            place.local_candidate = self._listener.candidate
+            place.connection_made(EdgeTransport(place, self._listener.name, send=self.send, left=self.abort))
+            # As its own gathering would have done: from here on the agent's close() closes it.
+            agent._protocols.append(place)
+            place.datagram_received(data, self.peer)
+
+
+class Listener:
+    """The port on one address, and who is connected to it."""
+
+    def __init__(
+        self,
+        name: Peer,
+        *,
+        find: Callable[[str], aioice.Connection | None],
+        dropped: Counter[Drop],
+        lines: set[Line],
+        most: int,
+        clock: Clock,
+    ) -> None:
+        self.name = name
+        self.find = find
+        self.dropped = dropped
+        self.clock = clock
+        self.server: asyncio.Server | None = None
+        self.candidate = passive_candidate(*name, rank=0)
+        self._lines = lines
+        self._most = most
+
+    @property
+    def idle(self) -> bool:
+        return not any(line._listener is self for line in self._lines)
+
+    def came(self, line: Line) -> None:
+        unknown = [other for other in self._lines if other.agent is None]
+        here = sum(1 for other in unknown if other.peer[0] == line.peer[0])
+        if len(self._lines) >= self._most or len(unknown) >= MOST_UNKNOWN or here >= MOST_UNKNOWN_EACH:
+            line.end(Drop.CROWDED)
+        else:
+            self._lines.add(line)
+
+    def went(self, line: Line) -> None:
+        self._lines.discard(line)
+
+    def admits(self, agent: aioice.Connection) -> bool:
+        return sum(1 for line in self._lines if line.agent is agent) < MOST_EACH
+
+
+class TcpPort:
+    """The port on all addresses. `open`, `watch` and `close` are its owner's; agents join and leave in between."""
+
+    def __init__(self, port: int, *, most: int, clock: Clock) -> None:
+        """`most` bounds the connections, all viewers together."""
+        self.port = port
+        self.dropped: Counter[Drop] = Counter()
+        self._most = most
+        self._clock = clock
+        self._agents: dict[str, aioice.Connection] = {}
+        self._lines: set[Line] = set()
+        self._listeners: dict[str, Listener] = {}
+        self._opening = asyncio.Lock()
+
+    @property
+    def connections(self) -> int:
+        return len(self._lines)
+
+    async def open(self, addresses: Sequence[str]) -> None:
+        """Listens on these addresses; those that do not exist (any more) are left out.
+
+        Raises UnavailableError when the port is taken on one of them.
+        """
+        async with self._opening:
+            for address in addresses:
+                if address not in self._listeners:
+                    await self._open(address)
+
+    async def _open(self, address: str) -> None:
+        try:
+            opened = open_tcp(address, self.port)
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                raise cannot_listen("webrtc.tcp_port", "TCP", address, self.port, error) from None
+            log.info("an address cannot be listened on", address=address, reason=error.strerror)
+            return
+        name: Peer = opened.getsockname()[:2]
+        listener = Listener(
+            name, find=self._agents.get, dropped=self.dropped, lines=self._lines, most=self._most, clock=self._clock
+        )
+        try:
+            listener.server = await asyncio.get_running_loop().create_server(lambda: Line(listener), sock=opened)
+        except BaseException:
+            opened.close()
+            raise
+        self._listeners[address] = listener
+
+    async def join(self, agent: aioice.Connection, addresses: Sequence[str]) -> list[Peer]:
+        """Where the agent's viewer may connect: one (address, port) for each address that can be listened on."""
+        async with self._opening:
+            for address in addresses:
+                if address not in self._listeners:
+                    try:
+                        await self._open(address)
+                    except UnavailableError as error:
+                        log.warning("an address is left out", reason=str(error))
+            for address in [address for address, listener in self._listeners.items() if listener.idle]:
+                # Addresses come and go; on what is left over nobody is told to connect.
+                if address not in addresses and not self._agents:
+                    self._close(self._listeners.pop(address))
+            self._agents[agent.local_username] = agent
+            return [self._listeners[address].name for address in addresses if address in self._listeners]
+
+    def leave(self, agent: aioice.Connection) -> None:
+        """Forgets the agent; its connections go as aioice closes them."""
+        self._agents.pop(agent.local_username, None)
+
+    async def watch(self) -> None:
+        """Until cancelled, ends connections that show no check in time, and those whose viewers do not read."""
+        while True:
+            await self._clock.sleep(CHECK_INTERVAL)
+            now = self._clock.monotonic()
+            for line in tuple(self._lines):
+                if line.agent is None and now - line.since >= UNKNOWN_FOR:
+                    line.end(Drop.SILENT)
+                elif line.slow_since is not None and now - line.slow_since >= SLOW:
+                    line.end(Drop.SLOW)
+
+    def close(self) -> None:
+        for listener in self._listeners.values():
+            self._close(listener)
+        self._listeners.clear()
+        for line in tuple(self._lines):
+            line.abort()
+
+    def _close(self, listener: Listener) -> None:
+        if listener.server is not None:
+            listener.server.close()
+
+
+def passive_candidate(host: str, port: int, *, rank: int) -> aioice.Candidate:
+    """A TCP candidate that is connected to. UDP is better in every way, so all of it comes first (RFC 6544, 4.2)."""
+    preference = 4 << 13 | (0x1FFF - rank)
+    return aioice.Candidate(
+        foundation=aioice.candidate.candidate_foundation("host", "tcp", host),
+        component=1,
+        transport="tcp",
+        priority=(90 << 24) + (preference << 8) + 255,
+        host=host,
+        port=port,
+        type="host",
+        tcptype="passive",
+    )
+
+
+def _tune(connection: socket.socket) -> None:
+    try:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED)
+    except OSError as error:
+        # The viewer left already, which reading will show; the options are improvements, not needs.
+        log.debug("socket options not set", reason=str(error))

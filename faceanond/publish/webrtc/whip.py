@@ -1,0 +1,204 @@
+"""One push over WHIP (RFC 9725): we offer, the server answers, and the same packets go out as to every viewer.
+
+The offer holds all our candidates at once, so that no PATCH is needed. Addresses and ports that the configuration names
+for viewers do not matter here: we are the one who calls. The server's own STUN and TURN servers (Link headers) are not
+asked; those of the configuration are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiortc import (
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpCodecCapability,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.rtcconfiguration import RTCBundlePolicy
+
+from faceanond.clock import Clock
+from faceanond.config.model import WebRtc
+from faceanond.errors import PushError, PushFault
+from faceanond.publish.push.deadline import first_of, within
+from faceanond.publish.push.network import Network
+from faceanond.publish.push.target import Target
+from faceanond.publish.stream import Stream, StreamClosedError
+from faceanond.publish.webrtc import ice
+from faceanond.publish.webrtc.session import close_peer
+from faceanond.publish.webrtc.track import PassthroughTrack
+from faceanond.publish.webrtc.whip_http import Endpoint
+from faceanond.publish.webrtc.whip_sdp import read_answer, with_level
+
+GATHER = 10.0
+"""Seconds for our own candidates: the longest part is a STUN or TURN server that does not reply."""
+HANDSHAKE = 10.0
+"""Seconds from the server's answer to the first packet that is asked for."""
+SILENCE = 20.0
+"""Seconds without a report from a server that has sent some. Others are given up by ICE, after half a minute."""
+WATCH_EVERY = 1.0
+
+
+class WhipPush:
+    """One attempt. `run` ends with an exception, always, and frees everything."""
+
+    def __init__(
+        self,
+        target: Target,
+        stream: Stream,
+        network: Network,
+        settings: WebRtc,
+        *,
+        clock: Clock,
+        connected: Callable[[], None],
+    ) -> None:
+        self._target = target
+        self._stream = stream
+        self._network = network
+        self._settings = settings
+        self._clock = clock
+        self._connected = connected
+        self._over = asyncio.Event()
+        self._error: PushError | StreamClosedError | None = None
+        self._started = False
+        self._heard: float | None = None
+
+    async def run(self) -> None:
+        """Sends until it fails. Raises PushError, or StreamClosedError when the camera was taken away."""
+        target = self._target
+        tls = await self._network.tls(verify=target.settings.tls_verify) if target.encrypted else None
+        local = await self._network.local_address(target.host, target.port)
+        async with self._network.http(tls) as client, self._peer(local) as peer:
+            endpoint = Endpoint(target, client, clock=self._clock)
+            session = await endpoint.offer(await self._offer(peer))
+            try:
+                answer = read_answer(session.answer, loopback=ipaddress.ip_address(local).is_loopback)
+                await self._accept(peer, answer)
+                await self._last()
+            finally:
+                await endpoint.end(session)
+
+    @asynccontextmanager
+    async def _peer(self, local: str) -> AsyncIterator[RTCPeerConnection]:
+        peer = RTCPeerConnection(_configuration(self._settings))
+        agent: ice.EdgeConnection | None = None
+        try:
+            track = PassthroughTrack(self._stream, protocol=self._target.protocol)
+            transceiver = peer.addTransceiver(track, direction="sendonly")
+            transceiver.setCodecPreferences(_codecs())
+            agent = ice.adopt(transceiver.receiver.transport.transport, ice.Network(), local)
+            self._listen(peer, track, transceiver.sender)
+            yield peer
+        finally:
+            await close_peer(peer, agent)
+
+    def _listen(self, peer: RTCPeerConnection, track: PassthroughTrack, sender: RTCRtpSender) -> None:
+        """Ties aiortc's events to ours. Two of its hooks are methods that it calls on the sender itself."""
+
+        def changed() -> None:
+            if peer.connectionState in ("failed", "closed"):
+                self._end(
+                    PushError(PushFault.CLOSED, "the server is gone") if self._started else _no_way("no connection")
+                )
+
+        def started() -> None:
+            self._started = True
+            self._connected()
+
+        handle: Callable[[Any], Awaitable[None]] = sender._handle_rtcp_packet
+
+        async def report(packet: Any) -> None:
+            self._heard = self._clock.monotonic()
+            await handle(packet)
+
+        peer.on("connectionstatechange", changed)
+        track.on("started", started)
+        track.on("exhausted", lambda: self._end(StreamClosedError()))
+        track.on("ended", lambda: self._end(PushError(PushFault.CLOSED, "the server ended the session")))
+        sender._handle_rtcp_packet = report  # type: ignore[method-assign]
+        # PLI and FIR: aiortc would only note them for an encoder of its own.
+        sender._send_keyframe = self._stream.request_keyframe  # type: ignore[method-assign]
+
+    def _end(self, error: PushError | StreamClosedError) -> None:
+        if not self._over.is_set():
+            self._error = error
+            self._over.set()
+
+    async def _offer(self, peer: RTCPeerConnection) -> str:
+        late = PushError(
+            PushFault.TIMEOUT, f"no offer could be made within {GATHER:.0f} s; is the STUN or TURN server up?"
+        )
+
+        async def make() -> None:
+            await peer.setLocalDescription(await peer.createOffer())
+
+        await within(self._clock, GATHER, make(), late)
+        sets = await self._stream.described()
+        return with_level(peer.localDescription.sdp, sets.sps[3])
+
+    async def _accept(self, peer: RTCPeerConnection, answer: str) -> None:
+        late = PushError(PushFault.TIMEOUT, "the server's answer was not worked off in time")
+        try:
+            await within(self._clock, GATHER, peer.setRemoteDescription(RTCSessionDescription(answer, "answer")), late)
+        except PushError:
+            raise
+        except Exception as error:  # noqa: BLE001 (aiortc raises whatever its parser runs into)
+            message = f"the server's answer is not understood ({type(error).__name__})"
+            raise PushError(PushFault.MALFORMED, message) from None
+
+    async def _last(self) -> None:
+        """Lasts as long as the session; then raises why it ended."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                watch = tasks.create_task(self._watch(), name="whip: watch")
+                await self._over.wait()
+                watch.cancel()
+        except BaseExceptionGroup as group:
+            raise first_of(group, PushError) from None
+        assert self._error is not None
+        raise self._error
+
+    async def _watch(self) -> None:
+        await self._clock.sleep(HANDSHAKE)
+        if not self._started:
+            raise _no_way(f"no connection within {HANDSHAKE:.0f} s")
+        while True:
+            await self._clock.sleep(WATCH_EVERY)
+            if self._heard is not None and self._clock.monotonic() - self._heard >= SILENCE:
+                raise PushError(PushFault.STALLED, f"the server sent no report for {SILENCE:.0f} s")
+
+
+def _no_way(what: str) -> PushError:
+    advice = "does UDP reach its addresses? webrtc.ice_servers may name a TURN server"
+    return PushError(PushFault.UNREACHABLE, f"{what}, though the server took the offer; {advice}")
+
+
+def _codecs() -> list[RTCRtpCodecCapability]:
+    """H.264 in Constrained Baseline (what the encoder makes), and retransmission."""
+    known = RTCRtpSender.getCapabilities("video").codecs
+    return [
+        codec
+        for codec in known
+        if codec.mimeType == "video/rtx"
+        or (codec.mimeType == "video/H264" and codec.parameters.get("profile-level-id") == "42e01f")
+    ]
+
+
+def _configuration(settings: WebRtc) -> RTCConfiguration:
+    return RTCConfiguration(
+        iceServers=[
+            RTCIceServer(
+                urls=list(server.urls),
+                username=server.username,
+                credential=server.credential.get_secret_value() if server.credential else None,
+            )
+            for server in settings.ice_servers
+        ],
+        bundlePolicy=RTCBundlePolicy.MAX_BUNDLE,
+    )

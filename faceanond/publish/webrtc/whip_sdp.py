@@ -1,0 +1,136 @@
+"""What we offer to a WHIP server, and what is taken of its answer. Pure text, no I/O.
+
+Rule, as with viewers: aiortc never sees a line that a server wrote. What is needed is taken out of the answer by strict
+patterns, and a fresh description is made of it. mDNS and TCP candidates are left out, and so is `end-of-candidates`, so
+that ICE waits for the server's own checks.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Sequence
+
+from faceanond.errors import PushError, PushFault
+
+LONGEST = 64 * 1024
+"""Characters of an answer; servers send two thousand."""
+MOST_CANDIDATES = 32
+"""Each costs connectivity checks, sent to an address that the server names."""
+
+_PROFILE = re.compile(r"(profile-level-id=42[0-9a-fA-F]{2})([0-9a-fA-F]{2})")
+_MEDIA = re.compile(r"m=video (\d{1,5}) UDP/TLS/RTP/SAVPF((?: \d{1,3}){1,64})")
+_TRANSPORT = {
+    "ice-ufrag": re.compile(r"[A-Za-z0-9+/]{4,256}"),
+    "ice-pwd": re.compile(r"[A-Za-z0-9+/]{22,256}"),
+    "fingerprint": re.compile(r"(?i)sha-(?:256|384|512) [0-9a-f]{2}(?::[0-9a-f]{2}){31,63}"),
+    "setup": re.compile(r"active|passive"),
+}
+_MID = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,32}")
+_CODEC = {
+    "rtpmap": re.compile(r"(\d{1,3}) (?i:H264/90000|rtx/90000)"),
+    "fmtp": re.compile(r"(\d{1,3}) [\x20-\x7e]{1,256}"),
+    "rtcp-fb": re.compile(r"(\d{1,3}) (?:nack|nack pli|ccm fir)"),
+}
+_CANDIDATE = re.compile(
+    r"[A-Za-z0-9+/]{1,32} 1 (?i:udp) (\d{1,10}) ([0-9A-Fa-f.:]{2,45}) (\d{1,5}) typ (host|srflx|relay|prflx)(?: .*)?"
+)
+
+
+def with_level(offer: str, level: int) -> str:
+    """The offer with the stream's true H.264 level (level_idc) where the library's own is lower."""
+
+    def raised(match: re.Match[str]) -> str:
+        return f"{match[1]}{max(level, int(match[2], 16)):02x}"
+
+    return _PROFILE.sub(raised, offer)
+
+
+def read_answer(text: str, *, loopback: bool) -> str:
+    """The answer for aiortc; with `loopback` the server is on this machine. Raises PushError."""
+    if len(text) > LONGEST:
+        raise _malformed(f"it is longer than {LONGEST} characters")
+    lines = [line.rstrip("\r") for line in text.strip().split("\n")]
+    starts = [number for number, line in enumerate(lines) if line.startswith("m=")]
+    if lines[0] != "v=0" or len(starts) != 1:
+        raise _malformed("it has not exactly one media section, as the offer has")
+    session, video = lines[: starts[0]], lines[starts[0] :]
+    media = _MEDIA.fullmatch(video[0])
+    if media is None:
+        raise _malformed("its media section is not the video that was offered")
+    if media[1] == "0" or "a=inactive" in video:
+        raise PushError(PushFault.REFUSED, "the server does not take the video: does it know H.264 Baseline?")
+    codecs = list(_codecs(video, media[2].split()))
+    if not any(line.startswith("a=rtpmap") for line in codecs):
+        raise PushError(PushFault.REFUSED, "the server does not take H.264 Baseline")
+    mid = next((value for value in _values(video, "mid") if _MID.fullmatch(value)), None)
+    if mid is None:
+        raise _malformed("its media section has no a=mid")
+    fresh = [
+        "v=0",
+        "o=- 0 0 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        *(["a=ice-lite"] if "a=ice-lite" in session else []),
+        f"a=group:BUNDLE {mid}",
+        f"m=video 9 UDP/TLS/RTP/SAVPF{media[2]}",
+        "c=IN IP4 0.0.0.0",
+        f"a=mid:{mid}",
+        "a=recvonly",
+        "a=rtcp-mux",
+        *(f"a={name}:{_required((video, session), name)}" for name in _TRANSPORT),
+        *codecs,
+        *_candidates(video, loopback=loopback),
+    ]
+    return "\r\n".join(fresh) + "\r\n"
+
+
+def _values(lines: Sequence[str], name: str) -> Iterator[str]:
+    start = f"a={name}:"
+    return (line.removeprefix(start) for line in lines if line.startswith(start))
+
+
+def _required(places: Sequence[Sequence[str]], name: str) -> str:
+    for place in places:
+        for value in _values(place, name):
+            if _TRANSPORT[name].fullmatch(value):
+                return value
+    raise _malformed(f"it has no valid a={name}")
+
+
+def _codecs(video: Sequence[str], types: Sequence[str]) -> Iterator[str]:
+    found = {
+        name: [(match[1], value) for value in _values(video, name) if (match := pattern.fullmatch(value))]
+        for name, pattern in _CODEC.items()
+    }
+    # What is told about a type without a name is about nothing, and aiortc stumbles over it.
+    named = {number for number, _ in found["rtpmap"]} & set(types)
+    for name, values in found.items():
+        yield from (f"a={name}:{value}" for number, value in values if number in named)
+
+
+def _candidates(video: Sequence[str], *, loopback: bool) -> list[str]:
+    found: dict[tuple[str, int], str] = {}
+    for value in _values(video, "candidate"):
+        match = _CANDIDATE.fullmatch(value)
+        if match is None or not 0 < int(match[3]) < 65536 or int(match[1]) >= 2**31:
+            continue
+        try:
+            address = ipaddress.ip_address(match[2])
+        except ValueError:
+            continue
+        # Nobody else may make us send anything to our own loopback, or to a group.
+        if address.is_unspecified or address.is_multicast or address.is_link_local:
+            continue
+        if address.is_loopback and not loopback:
+            continue
+        key = (str(address), int(match[3]))
+        if key not in found and len(found) < MOST_CANDIDATES:
+            line = f"a=candidate:{len(found) + 1} 1 udp {match[1]} {address} {match[3]} typ {match[4]}"
+            unknown = "::" if address.version == 6 else "0.0.0.0"  # noqa: S104 (nothing is bound)
+            found[key] = line if match[4] == "host" else f"{line} raddr {unknown} rport 9"
+    return list(found.values())
+
+
+def _malformed(why: str) -> PushError:
+    return PushError(PushFault.MALFORMED, f"the server's answer is not understood: {why}")

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import ifaddr
+import pytest
+
+from faceanond.publish.webrtc import addresses as module
+from faceanond.publish.webrtc.addresses import ExternalAddresses, host_addresses, look_up
+from tests.conftest import FakeClock
+
+
+@pytest.fixture
+def adapters(monkeypatch: pytest.MonkeyPatch) -> None:
+    def adapter(name: str, *addresses: object) -> SimpleNamespace:
+        return SimpleNamespace(name=name, ips=[SimpleNamespace(ip=address) for address in addresses])
+
+    monkeypatch.setattr(
+        ifaddr,
+        "get_adapters",
+        lambda: [
+            adapter("lo", "127.0.0.1", ("::1", 0, 0)),
+            adapter("eth0", "192.0.2.2", ("2001:db8::2", 0, 0), ("fe80::1", 0, 2)),
+            adapter("docker0", "172.17.0.1"),
+            adapter("br-5f2a", "172.18.0.1"),
+        ],
+    )
+
+
+@pytest.mark.usefixtures("adapters")
+def test_bridges_loopback_and_link_local_addresses_are_not_offered() -> None:
+    assert host_addresses(None) == ["192.0.2.2", "2001:db8::2"]
+
+
+@pytest.mark.usefixtures("adapters")
+@pytest.mark.parametrize("local", ["127.0.0.1", "::1", "172.17.0.1"])
+def test_the_address_where_the_viewer_asked_comes_first_whatever_it_is(local: str) -> None:
+    assert host_addresses(local) == [local, "192.0.2.2", "2001:db8::2"]
+
+
+@pytest.mark.usefixtures("adapters")
+def test_an_ipv4_address_of_a_dual_stack_listener_is_unwrapped() -> None:
+    assert host_addresses("::ffff:192.0.2.2") == ["192.0.2.2", "2001:db8::2"]
+
+
+def test_a_machine_with_loopback_alone_offers_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ifaddr, "get_adapters", list)
+    assert host_addresses(None) == ["127.0.0.1"]
+
+
+@pytest.mark.usefixtures("adapters")
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        (["eth*"], ["192.0.2.2", "2001:db8::2"]),
+        (["eth0", "docker0"], ["192.0.2.2", "2001:db8::2", "172.17.0.1"]),
+        (["br-*"], ["172.18.0.1"]),
+        (["lo"], ["127.0.0.1", "::1"]),
+        (["*"], ["192.0.2.2", "2001:db8::2", "172.17.0.1", "172.18.0.1"]),
+        (["wlan?"], []),
+    ],
+)
+def test_only_addresses_of_the_named_interfaces_are_offered(patterns: list[str], expected: list[str]) -> None:
+    assert host_addresses(None, patterns) == expected
+
+
+@pytest.mark.usefixtures("adapters")
+@pytest.mark.parametrize("local", ["127.0.0.1", "172.17.0.1", "2001:db8::7"])
+def test_a_filtered_interface_is_not_offered_even_to_who_came_over_it(local: str) -> None:
+    assert host_addresses(local, ["eth0"]) == ["192.0.2.2", "2001:db8::2"]
+
+
+@pytest.mark.usefixtures("adapters")
+def test_of_the_named_interfaces_the_one_where_the_viewer_asked_comes_first() -> None:
+    assert host_addresses("2001:db8::2", ["eth0"]) == ["2001:db8::2", "192.0.2.2"]
+
+
+class Names:
+    """A name service whose answers the test decides."""
+
+    def __init__(self, **answers: Sequence[str] | Exception) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+
+    async def __call__(self, name: str) -> Sequence[str]:
+        self.asked.append(name)
+        answer = self.answers[name.split(".", maxsplit=1)[0]]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def test_plain_addresses_are_looked_up_nowhere(clock: FakeClock) -> None:
+    names = Names()
+    external = ExternalAddresses(["203.0.113.9", "2001:db8::9"], clock=clock, resolve=names)
+    assert await external.current() == ["203.0.113.9", "2001:db8::9"]
+    assert names.asked == []
+
+
+async def test_a_name_is_looked_up_again_after_a_minute(clock: FakeClock) -> None:
+    names = Names(home=["203.0.113.9"])
+    external = ExternalAddresses(["home.example", "198.51.100.1"], clock=clock, resolve=names)
+    assert await external.current() == ["203.0.113.9", "198.51.100.1"]
+    names.answers["home"] = ["203.0.113.10", "2001:db8::10"]
+    await clock.advance(59)
+    assert await external.current() == ["203.0.113.9", "198.51.100.1"]
+    await clock.advance(2)
+    assert await external.current() == ["203.0.113.10", "2001:db8::10", "198.51.100.1"]
+    assert names.asked == ["home.example"] * 2
+
+
+async def test_a_name_that_cannot_be_looked_up_keeps_its_addresses_and_is_asked_for_soon(clock: FakeClock) -> None:
+    names = Names(home=["203.0.113.9"])
+    external = ExternalAddresses(["home.example"], clock=clock, resolve=names)
+    await external.current()
+    names.answers["home"] = OSError("no answer")
+    await clock.advance(61)
+    assert await external.current() == ["203.0.113.9"]
+    await clock.advance(5)
+    assert await external.current() == ["203.0.113.9"]
+    assert len(names.asked) == 2
+    names.answers["home"] = ["203.0.113.11"]
+    await clock.advance(6)
+    assert await external.current() == ["203.0.113.11"]
+
+
+async def test_a_name_service_that_hangs_delays_one_offer_and_no_more(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(_: str) -> Sequence[str]:
+        await asyncio.Event().wait()
+        return []
+
+    monkeypatch.setattr(module, "LOOKUP", 0.01)
+    external = ExternalAddresses(["home.example", "198.51.100.1"], clock=clock, resolve=hang)
+    assert await external.current() == ["198.51.100.1"]
+
+
+async def test_addresses_that_lead_nowhere_from_outside_are_left_out(clock: FakeClock) -> None:
+    names = Names(box=["127.0.1.1", "::1", "fe80::1%2", "203.0.113.9"])
+    assert await ExternalAddresses(["box"], clock=clock, resolve=names).current() == ["203.0.113.9"]
+
+
+async def test_offers_that_come_together_share_one_look_up(clock: FakeClock) -> None:
+    names = Names(home=["203.0.113.9"])
+    external = ExternalAddresses(["home.example"], clock=clock, resolve=names)
+    async with asyncio.TaskGroup() as group:
+        asking = [group.create_task(external.current()) for _ in range(5)]
+    assert all(task.result() == ["203.0.113.9"] for task in asking)
+    assert len(names.asked) == 1
+
+
+async def test_the_system_is_asked_for_names() -> None:
+    assert "127.0.0.1" in await look_up("localhost")
+    with pytest.raises((OSError, UnicodeError)):
+        await look_up("no such name")
