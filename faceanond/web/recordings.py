@@ -22,6 +22,7 @@ from faceanond.errors import RecordFault
 from faceanond.publish.record.faults import RecordError
 from faceanond.publish.record.index import Segment
 from faceanond.publish.record.playback import Playback
+from faceanond.web.auth import no_such_camera
 from faceanond.web.problem import ProblemError
 from faceanond.web.view import Fleet, Recordings
 
@@ -82,7 +83,7 @@ class RecordingRoutes:
     def _camera(self, request: web.Request) -> str:
         name = request.match_info["name"]
         if self._fleet.camera(name) is None:
-            raise ProblemError(HTTPStatus.NOT_FOUND, "there is no camera of that name")
+            raise no_such_camera()
         return name
 
 

@@ -98,10 +98,10 @@ class Firefox:
         size = {"width": width, "height": height}
         await self._do("browsingContext.setViewport", context=self._tab, viewport=size)
 
-    async def screenshot(self, path: Path) -> None:
+    async def screenshot(self) -> bytes:
         """What the window shows, as PNG."""
         answer = await self._do("browsingContext.captureScreenshot", context=self._tab)
-        path.write_bytes(base64.b64decode(answer["data"]))
+        return base64.b64decode(answer["data"])
 
     async def version(self) -> str:
         """As `navigator.userAgent` tells it."""

@@ -17,7 +17,7 @@ from faceanond.publish.webrtc.errors import OfferError
 from faceanond.publish.webrtc.service import Answer
 from faceanond.web.app import build
 from faceanond.web.view import Recordings, Whep
-from tests.web.standin import Camera, Cameras, Pulse, exposition
+from tests.web.standin import Camera, Cameras, Pulse, Shelf, exposition
 
 Client = TestClient[Any, Any]
 
@@ -83,7 +83,7 @@ async def serving(
         ice_servers=ice_servers,
         clock=clock,
         versions=lambda: {"ffmpeg": "8.1"},
-        recordings=recordings,
+        recordings=recordings or Shelf(),
     )
     async with TestClient(TestServer(app)) as client:
         yield client

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from faceanond.publish.record.index import Segment
+from faceanond.publish.record.playback import Playback
 from faceanond.status import CameraState, CameraStatus
 from faceanond.web.view import Snapshot
 
@@ -52,6 +54,16 @@ class Cameras:
 
     def camera(self, name: str) -> Camera | None:
         return self.by_name.get(name)
+
+
+class Shelf:
+    """Recordings, of which there are none."""
+
+    def between(self, camera: str, start: int, end: int, *, most: int, after: int = -1) -> list[Segment]:
+        return []
+
+    async def play(self, camera: str, file: str) -> Playback | None:
+        return None
 
 
 class Pulse:
