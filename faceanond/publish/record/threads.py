@@ -19,7 +19,7 @@ from faceanond.publish.record.faults import RecordError
 T = TypeVar("T")
 Job = Callable[[], Any]
 
-PARTING = 1.5
+PARTING = 1.0
 """Seconds that a job which has begun gets when whoever waits for it is cancelled: the daemon ends within 5."""
 
 
