@@ -26,7 +26,7 @@ import structlog
 
 import faceanond
 from faceanond.anonymise.frame import AnonymisedFrame
-from faceanond.config.model import Camera, Encode, Log
+from faceanond.config.model import Camera, Encode, Log, Push
 from faceanond.config.record import RecordOptions
 from faceanond.config.types import Source
 from faceanond.daemon.fleet import CameraView
@@ -38,9 +38,14 @@ from faceanond.observe.logging import set_up_logging
 from faceanond.pipeline.file import Report
 from faceanond.pipeline.second import SecondEncoding
 from faceanond.pipeline.snapshot import Snapshots
+from faceanond.publish import fmp4
 from faceanond.publish.encoder import Encoder
 from faceanond.publish.file import FileWriter
+from faceanond.publish.mp4_feed import AT_ONCE, EXACT, Mp4Feed, Timing
 from faceanond.publish.packet import Codec, EncodedPacket
+from faceanond.publish.push.network import Network
+from faceanond.publish.push.rtsp import RtspPush
+from faceanond.publish.push.target import Target
 from faceanond.publish.record.index import Index, Segment
 from faceanond.publish.record.recorder import Recorder
 from faceanond.publish.rtp import Packetiser
@@ -49,7 +54,7 @@ from faceanond.publish.snapshot import jpeg
 from faceanond.publish.stream import Stream
 from faceanond.publish.vp8 import Vp8Encoder
 from faceanond.publish.webrtc.track import PassthroughTrack
-from faceanond.status import CameraStatus, InferenceStatus, RecordStatus
+from faceanond.status import CameraStatus, InferenceStatus, PushStatus, RecordStatus
 from faceanond.web.api import camera_json
 from tests.conftest import FakeClock
 from tests.pictures import raw_frame
@@ -121,6 +126,12 @@ WAYS: dict[tuple[str, str], Leaves] = {
     ("web/app.py", "Response"): Leaves.WORDS,
     ("web/snapshots.py", "Response"): Leaves.SEALED,
     ("web/app.py", "json_response"): Leaves.WORDS,
+    ("web/mp4.py", "Response"): Leaves.WORDS,
+    ("web/mp4.py", "StreamResponse"): Leaves.PACKETS,
+    ("web/mp4.py", "write"): Leaves.PACKETS,
+    ("web/mp4.py", "WebSocketResponse"): Leaves.PACKETS,
+    ("web/mp4.py", "send_bytes"): Leaves.PACKETS,
+    ("web/mp4.py", "send_str"): Leaves.WORDS,
     ("web/guard.py", "Response"): Leaves.WORDS,
     ("web/problem.py", "Response"): Leaves.WORDS,
     ("web/whep.py", "Response"): Leaves.WORDS,
@@ -158,6 +169,7 @@ CALLS = frozenset((
     "open_connection", "open_unix_connection", "create_connection", "create_server", "create_unix_server",
     "start_server", "start_unix_server", "socket", "socketpair", "Packet", "MediaRecorder", "MediaRelay",
     "add_stream_from_template", "to_image", "replaceTrack", "set_trace", "breakpoint", "dump_traceback",
+    "send_bytes", "send_str", "send_json",
 ))  # fmt: skip
 """Names of calls that hand something out, of the libraries at hand. "open" counts when it opens for writing."""
 PICTURES = {"RawFrame", "Planes", "Plane", "NDArray", "ndarray", "VideoFrame", "MatLike", "Detections", "memoryview"}
@@ -355,7 +367,7 @@ def uses(function: ast.AST, name: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "kind", [CameraStatus, RecordStatus, Segment, InferenceStatus, Tally, FaceFrame, Label, Result]
+    "kind", [CameraStatus, RecordStatus, Segment, InferenceStatus, PushStatus, Tally, FaceFrame, Label, Result]
 )
 def test_what_pages_metrics_and_reports_are_told_holds_no_picture(kind: type) -> None:
     for name, hint in get_type_hints(kind).items():
@@ -579,6 +591,12 @@ class Smuggling:
     def subscribe(self, protocol: str, **_: object) -> Smuggling:
         return self
 
+    async def __aenter__(self) -> Smuggling:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return
+
     async def get(self) -> object:
         return self._contraband
 
@@ -587,8 +605,31 @@ class Smuggling:
 
 
 @impostors
-async def test_a_webrtc_track_refuses(impostor: Callable[[], Any]) -> None:
-    track = PassthroughTrack(Smuggling(impostor()))  # type: ignore[arg-type]
+def test_fragmented_mp4_refuses(impostor: Callable[[], Any]) -> None:
+    with pytest.raises(REFUSED):
+        fmp4.fragment(1, [impostor()], origin=0, end=3600)
+
+
+@impostors
+@pytest.mark.parametrize("timing", [EXACT, AT_ONCE], ids=["exact", "at once"])
+async def test_a_viewer_of_mp4_gets_nothing_else(impostor: Callable[[], Any], timing: Timing) -> None:
+    first = Mp4Feed(Smuggling(impostor()), timing)  # type: ignore[arg-type]
+    with pytest.raises(REFUSED):
+        await first.start()
+    contraband = Smuggling(packet(0, keyframe=True))
+    later = Mp4Feed(contraband, timing)  # type: ignore[arg-type]
+    await later.start()
+    contraband._contraband = impostor()
+    if timing is AT_ONCE:
+        await later.get()  # the honest one
+    with pytest.raises(REFUSED):
+        await later.get()
+
+
+@impostors
+@pytest.mark.parametrize("protocol", ["webrtc", "push_whip"])
+async def test_a_webrtc_track_refuses(impostor: Callable[[], Any], protocol: str) -> None:
+    track = PassthroughTrack(Smuggling(impostor()), protocol=protocol)  # type: ignore[arg-type]
     with pytest.raises(REFUSED):
         await track.recv()
     track.stop()
@@ -641,6 +682,30 @@ async def test_a_recorder_refuses(impostor: Callable[[], Any]) -> None:
     with pytest.raises(TypeError, match="only an EncodedPacket"):
         await recorder._record(Smuggling(impostor()))  # type: ignore[arg-type]
     assert recorder.written == 0
+
+
+@impostors
+async def test_a_push_over_rtsp_refuses(impostor: Callable[[], Any]) -> None:
+    sent: list[bytes] = []
+
+    class Delivery:
+        def send(self, packets: list[bytes]) -> None:
+            sent.extend(packets)
+
+        def send_rtcp(self, data: bytes) -> None:
+            sent.append(data)
+
+        async def ready(self) -> None:
+            await asyncio.sleep(0)
+
+    clock = FakeClock()
+    place = Target("yard", "rtsp://media/yard", Push())
+    stream = Smuggling(impostor())
+    async with Network(clock=clock) as network:
+        push = RtspPush(place, stream, network, clock=clock, connected=lambda: None)  # type: ignore[arg-type]
+        with pytest.raises(REFUSED):
+            await push._carry(Delivery())  # type: ignore[arg-type]
+    assert sent == []
 
 
 @impostors

@@ -41,6 +41,9 @@ def _missing(config: Config) -> Iterator[tuple[Path, str]]:
             reason = _unusable(FilePath(camera.source.location), device=camera.source.scheme == "v4l2")
             if reason:
                 yield where, reason
+    if config.http.certificate:
+        for key, reason in tls.problems(FilePath(config.http.certificate), FilePath(config.http.key)):
+            yield ("http", key), reason
     if config.rtsp.enabled and config.rtsp.tls_listen is not None:
         for key, reason in tls.problems(FilePath(config.rtsp.certificate), FilePath(config.rtsp.key)):
             yield ("rtsp", key), reason
@@ -68,15 +71,7 @@ def _risks(config: Config) -> Iterator[tuple[Path, str]]:
         yield ("cameras",), 'there are no cameras; add [cameras.NAME] with source = "..."'
     elif not any(camera.enabled for camera in config.cameras.values()):
         yield ("cameras",), "every camera is disabled"
-    if not config.viewers and _open(config.http.listen[0]):
-        yield ("http", "listen"), _exposed(config.http.listen, "the pages, the streams and the metrics")
-    if not config.viewers and config.rtsp.enabled and _open(config.rtsp.listen[0]):
-        yield ("rtsp", "listen"), _exposed(config.rtsp.listen, "the streams")
-    if config.rtsp.enabled and config.rtsp.tls_listen is not None:
-        if not config.viewers and _open(config.rtsp.tls_listen[0]):
-            yield ("rtsp", "tls_listen"), _exposed(config.rtsp.tls_listen, "the streams")
-        for key, reason in tls.warnings(FilePath(config.rtsp.certificate), FilePath(config.rtsp.key)):
-            yield ("rtsp", key), reason
+    yield from _listener_risks(config)
     yield from _network(config.webrtc)
     for name, camera in config.cameras.items():
         here: Path = ("cameras", name)
@@ -87,7 +82,27 @@ def _risks(config: Config) -> Iterator[tuple[Path, str]]:
         if not camera.tls_verify and camera.source.scheme in {"rtsps", "https"}:
             message = "the camera's certificate is not checked: anyone in between can read the password"
             yield (*here, "tls_verify"), message
-        yield from _push_risks((*here, "push"), camera.push)
+        if camera.push != config.push:
+            yield from _push_risks((*here, "push"), camera.push)
+    yield from _push_risks(("push",), config.push)
+
+
+def _listener_risks(config: Config) -> Iterator[tuple[Path, str]]:
+    if not config.viewers and _open(config.http.listen[0]):
+        yield ("http", "listen"), _exposed(config.http.listen, "the pages, the streams and the metrics")
+    if config.http.certificate:
+        for key, reason in tls.warnings(FilePath(config.http.certificate), FilePath(config.http.key)):
+            yield ("http", key), reason
+    elif config.viewers and _open(config.http.listen[0]):
+        message = "passwords and tokens travel as they are, and anyone in between can read them"
+        yield ("http", "listen"), f"{message}; add certificate and key, or put a proxy that speaks HTTPS in front"
+    if not config.viewers and config.rtsp.enabled and _open(config.rtsp.listen[0]):
+        yield ("rtsp", "listen"), _exposed(config.rtsp.listen, "the streams")
+    if config.rtsp.enabled and config.rtsp.tls_listen is not None:
+        if not config.viewers and _open(config.rtsp.tls_listen[0]):
+            yield ("rtsp", "tls_listen"), _exposed(config.rtsp.tls_listen, "the streams")
+        for key, reason in tls.warnings(FilePath(config.rtsp.certificate), FilePath(config.rtsp.key)):
+            yield ("rtsp", key), reason
 
 
 def _push_risks(here: Path, push: Push) -> Iterator[tuple[Path, str]]:

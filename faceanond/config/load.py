@@ -179,8 +179,7 @@ class _Loader:
             self._check(rules.device(detector))
         if isinstance(http, Http) and isinstance(rtsp, Rtsp):
             self._check(rules.listeners(http, rtsp))
-        if isinstance(rtsp, Rtsp):
-            self._check(rules.certificate(rtsp))
+        self._certificates(http, rtsp)
         track, overload = fleet["track"], fleet["overload"]
         if isinstance(track, Track) and isinstance(overload, Overload) and not cameras:
             self._check(rules.in_time((), track, overload))
@@ -202,6 +201,12 @@ class _Loader:
         config = Config.model_validate({**fleet, "viewers": viewers, "cameras": cameras})
         config._resolved = frozenset(self._expansion.resolved)
         return config
+
+    def _certificates(self, http: object, rtsp: object) -> None:
+        if isinstance(http, Http):
+            self._check(rules.https(http))
+        if isinstance(rtsp, Rtsp):
+            self._check(rules.certificate(rtsp))
 
     def _cameras(self, data: dict[str, Any]) -> dict[str, Camera]:
         """The cameras that are right, each with the fleet's defaults filled in."""

@@ -240,6 +240,17 @@ class Http(Table):
     allowed_origins: Annotated[tuple[Origin, ...], Strict(False)] = Field(
         default=(), description="web pages of other origins that may play the streams"
     )
+    certificate: str = Field(
+        default="",
+        description="the file of a certificate, with its chain, in PEM form; with it the listener speaks HTTPS only",
+    )
+    key: str = Field(default="", description="the file of the certificate's private key, without a passphrase")
+    max_streams: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description="viewers of stream.mp4 and of the page's fallback at the same time, all cameras together",
+    )
 
 
 class Rtsp(Table):

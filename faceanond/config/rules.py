@@ -60,6 +60,13 @@ def listeners(http: Http, rtsp: Rtsp) -> Iterator[Finding]:
 _USUAL = {"listen": 8554, "tls_listen": 8322}
 
 
+def https(http: Http) -> Iterator[Finding]:
+    """A certificate is of no use without its key, nor the other way round."""
+    for key, other in (("certificate", "key"), ("key", "certificate")):
+        if getattr(http, key) and not getattr(http, other):
+            yield ("http", other), f'[http] {key} needs {other}; add {other} = "/path/to/file.pem"'
+
+
 def certificate(rtsp: Rtsp) -> Iterator[Finding]:
     """RTSPS needs a certificate and its key, and those need RTSPS."""
     for key, what in (("certificate", "a certificate"), ("key", "the certificate's private key")):

@@ -100,6 +100,7 @@ class App:
     async def _listen(self, stack: AsyncExitStack, pages: Executor) -> None:
         """Opens every listener; each is closed by the stack."""
         config, clock, find = self._config, self._clock, self._fleet.stream
+        whep = await stack.enter_async_context(WhepService(find, config.webrtc, clock=clock))
         metrics = Metrics(
             self._fleet.cameras,
             self._statistics,
@@ -108,8 +109,8 @@ class App:
             ffmpeg=ffmpeg_version(),
             executor=pages,
             logins=lambda: self._failures.counts,
+            strays=whep.dropped,
         )
-        whep = await stack.enter_async_context(WhepService(find, config.webrtc, clock=clock))
         rtsp = None
         if config.rtsp.enabled:
             players = RtspServer(find, config.rtsp, clock=clock, access=self._access, failures=self._failures)
@@ -127,7 +128,7 @@ class App:
             versions=lambda: self._versions,
             recordings=self._recordings,
         )
-        host, port = await stack.enter_async_context(serving(page, config.http))
+        host, port = await stack.enter_async_context(serving(page, config.http, clock=clock))
         self._listening.set()
         if self._announce:
             _announce(config, (host, port), rtsp.port if rtsp is not None else None)
@@ -219,8 +220,9 @@ def _give_up() -> None:
 
 def _announce(config: Config, http: tuple[str, int], rtsp_port: int | None) -> None:
     host = f"[{http[0]}]" if ":" in http[0] else http[0]
-    print(f"\n  Watch:    http://{host}:{http[1]}/", flush=True)
+    page = f"{'https' if config.http.certificate else 'http'}://{host}:{http[1]}/"
+    print(f"\n  Watch:    {page}", flush=True)
     if rtsp_port is not None:
         for name in config.cameras:
             print(f"  RTSP:     rtsp://{host}:{rtsp_port}/{name}", flush=True)
-    print(f"  Metrics:  http://{host}:{http[1]}/metrics\n  End:      Ctrl-C\n", flush=True)
+    print(f"  Metrics:  {page}metrics\n  End:      Ctrl-C\n", flush=True)

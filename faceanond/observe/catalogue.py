@@ -7,14 +7,17 @@ rate() sees the first event and an alert never looks at a series that does not e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Generic, TypeVar
 
 from faceanond.errors import PushFault, RecordFault, SourceFault
 from faceanond.frames import Verdict
 from faceanond.logins import PROTOCOLS as LISTENERS
+from faceanond.observe.rows import Kind, Metric, Samples
+from faceanond.observe.rows import each as _each
+from faceanond.observe.rows import maybe as _maybe
+from faceanond.observe.rows import now as _now
+from faceanond.observe.rows import one as _one
 from faceanond.stats import HistogramSnapshot
 from faceanond.status import (
     CameraState,
@@ -26,8 +29,6 @@ from faceanond.status import (
     RecordState,
 )
 
-PREFIX = "faceanond_"
-
 DROPS = (
     *(("capture", "max_fps"), ("capture", "overload")),
     *(("mailbox", "newer"), ("mailbox", "late")),
@@ -36,7 +37,7 @@ DROPS = (
     ("viewer", "slow"),
 )
 """Every (stage, reason) for which a picture, or a viewer's packet, is dropped."""
-PROTOCOLS = ("webrtc", "rtsp")
+PROTOCOLS = ("webrtc", "rtsp", "mp4")
 """Every way to watch."""
 PUSHES = ("push_rtsp", "push_whip")
 """Every way to a media server: it is no viewer, but what it gets counts as output."""
@@ -56,72 +57,6 @@ PROBED = ("clear", "residual", "skipped", "failed")
 
 RECORD_DELETED = ("age", "size", "space")
 """Why a recording was deleted."""
-
-S = TypeVar("S")
-K = TypeVar("K", bound=str | tuple[str, str])
-Value = float | HistogramSnapshot
-Samples = Iterable[tuple[tuple[str, ...], Value]]
-
-
-class Kind(StrEnum):
-    """The Prometheus type."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True)
-class Metric(Generic[S]):
-    """One row: `name` is the exposition's without the prefix, `labels` are in the order of the values from `read`."""
-
-    name: str
-    kind: Kind
-    help: str
-    read: Callable[[S], Samples]
-    labels: tuple[str, ...] = ()
-
-    @property
-    def full_name(self) -> str:
-        return PREFIX + self.name
-
-
-def _one(read: Callable[[S], Value]) -> Callable[[S], Samples]:
-    """A metric without labels of its own."""
-    return lambda status: [((), read(status))]
-
-
-def _maybe(read: Callable[[S], HistogramSnapshot | None]) -> Callable[[S], Samples]:
-    """A histogram that is absent until its stage exists."""
-
-    def samples(status: S) -> Samples:
-        value = read(status)
-        return [] if value is None else [((), value)]
-
-    return samples
-
-
-def _each(known: Iterable[K], read: Callable[[S], Mapping[K, float]]) -> Callable[[S], Samples]:
-    """One sample for each known value of the closed set, 0 when it never happened, and for each other one seen."""
-    zeros = {_labels(key): 0.0 for key in known}
-    return lambda status: (zeros | {_labels(key): value for key, value in read(status).items()}).items()
-
-
-def _labels(key: str | tuple[str, str]) -> tuple[str, ...]:
-    """A key as label values; enumerations become plain text."""
-    return (str(key),) if isinstance(key, str) else tuple(str(part) for part in key)
-
-
-def _now(values: Iterable[str], current: Callable[[S], str | None]) -> Callable[[S], Samples]:
-    """1 for the value that holds now, 0 for the others."""
-    known = tuple(values)
-
-    def samples(status: S) -> Samples:
-        value = current(status)
-        names = known if value is None or value in known else (*known, value)
-        return [((str(name),), float(name == value)) for name in names]
-
-    return samples
 
 
 def _fail_closed_now(status: CameraStatus) -> Samples:
@@ -408,10 +343,23 @@ LOGINS: Metric[Mapping[str, int]] = Metric(
 )
 
 
+STRAY = ("unknown", "unsigned", "crowded", "malformed", "silent", "slow", "unsent")
+"""Why the ports that all browsers share drop a datagram or a connection."""
+
+STRAYS: Metric[Mapping[str, int]] = Metric(
+    "webrtc_dropped_total",
+    Kind.COUNTER,
+    "Datagrams and connections dropped at the ports that all browsers share, by reason.",
+    _each(STRAY, lambda counts: counts),
+    ("reason",),
+)
+
+
 def declared() -> Iterator[tuple[str, Kind, tuple[str, ...], str]]:
     """(full name, type, labels, meaning) of every metric of ours, in the order of the exposition."""
     yield BUILD_INFO.full_name, BUILD_INFO.kind, BUILD_INFO.labels, BUILD_INFO.help
     yield LOGINS.full_name, LOGINS.kind, LOGINS.labels, LOGINS.help
+    yield STRAYS.full_name, STRAYS.kind, STRAYS.labels, STRAYS.help
     for camera in CAMERA_METRICS:
         yield camera.full_name, camera.kind, ("camera", *camera.labels), camera.help
     for inference in INFERENCE_METRICS:

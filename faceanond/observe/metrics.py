@@ -21,12 +21,10 @@ from faceanond.observe.catalogue import (
     EVENT_LOOP_LAG,
     INFERENCE_METRICS,
     LOGINS,
+    STRAYS,
     Build,
-    Kind,
-    Metric,
-    S,
-    Samples,
 )
+from faceanond.observe.rows import Kind, Metric, S, Samples
 from faceanond.stats import HistogramSnapshot
 from faceanond.status import CameraStatus, InferenceStatus
 
@@ -35,7 +33,8 @@ Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
 class Metrics:
     """The /metrics page. `cameras`, `inference` and `loop_lag` give snapshots from memory; each scrape calls each once.
-    `logins` gives the wrong logins since the start, by protocol.
+    `logins` gives the wrong logins since the start, by protocol, `strays` what the shared media ports dropped, by
+    reason.
 
     `scrape` writes in `executor`, which stays its owner's.
     """
@@ -50,10 +49,12 @@ class Metrics:
         ffmpeg: str,
         executor: Executor,
         logins: Callable[[], Mapping[str, int]] = dict,
+        strays: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._cameras = cameras
         self._inference = inference
         self._logins = logins
+        self._strays = strays
         self._loop_lag = loop_lag
         self._version = version
         self._ffmpeg = ffmpeg
@@ -77,7 +78,8 @@ class Metrics:
         inference = self._inference()
         provider = inference.provider if inference is not None else "none"
         build = Build(self._version, provider, self._ffmpeg)
-        return Snapshot(tuple(self._cameras()), inference, self._loop_lag(), build, dict(self._logins()), self._process)
+        counts = dict(self._logins()), dict(self._strays())
+        return Snapshot(tuple(self._cameras()), inference, self._loop_lag(), build, *counts, self._process)
 
     @staticmethod
     def _expose(snapshot: Snapshot, accept: str | None) -> tuple[bytes, str]:
@@ -96,11 +98,13 @@ class Snapshot(Collector):
     loop_lag: HistogramSnapshot
     build: Build
     logins: Mapping[str, int]
+    strays: Mapping[str, int]
     process: CollectorRegistry
 
     def collect(self) -> Iterator[Family]:
         yield _family(BUILD_INFO, BUILD_INFO.labels, BUILD_INFO.read(self.build))
         yield _family(LOGINS, LOGINS.labels, LOGINS.read(self.logins))
+        yield _family(STRAYS, STRAYS.labels, STRAYS.read(self.strays))
         for metric in CAMERA_METRICS:
             samples = (
                 ((status.name, *labels), value) for status in self.cameras for labels, value in metric.read(status)

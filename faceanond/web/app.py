@@ -9,14 +9,16 @@ from typing import Any
 from aiohttp import ETag, hdrs, web
 
 import faceanond
-from faceanond.access import OPEN, Access
+from faceanond.access import OPEN, Access, Viewer
 from faceanond.clock import Clock, SystemClock
 from faceanond.config.model import Http, IceServer
 from faceanond.logins import FailedLogins
+from faceanond.status import CameraStatus
 from faceanond.web.api import camera_json
 from faceanond.web.assets import ASSETS
 from faceanond.web.auth import Auth, no_such_camera, viewer_of
 from faceanond.web.guard import Guard
+from faceanond.web.mp4 import Mp4Routes
 from faceanond.web.recordings import RecordingRoutes
 from faceanond.web.snapshots import snapshot
 from faceanond.web.view import CameraView, Fleet, Health, Recordings, Whep
@@ -51,6 +53,7 @@ def build(
     guard.install(app)
     Auth(access, failures or FailedLogins(clock)).install(app)
     WhepRoutes(fleet, whep, guard, clock, ice_servers).install(app)
+    Mp4Routes(fleet, settings).install(app)
     if recordings is not None:
         RecordingRoutes(fleet, recordings).install(app)
     _Routes(fleet, health, metrics, versions or dict).install(app)
@@ -58,7 +61,7 @@ def build(
 
 
 class _Routes:
-    """Everything but WHEP: pages, snapshots, status, metrics, health."""
+    """Everything but video: pages, snapshots, status, metrics, health."""
 
     def __init__(
         self, fleet: Fleet, health: Health, metrics: Metrics, versions: Callable[[], Mapping[str, Any]]
@@ -101,11 +104,11 @@ class _Routes:
 
     async def list_cameras(self, request: web.Request) -> web.Response:
         viewer = viewer_of(request)
-        shown = [camera_json(status) for status in self._fleet.cameras() if viewer.may_watch(status.name)]
+        shown = [_told(viewer, status) for status in self._fleet.cameras() if viewer.may_watch(status.name)]
         return web.json_response({"cameras": shown})
 
     async def show_camera(self, request: web.Request) -> web.Response:
-        return web.json_response(camera_json(self._camera(request).status()))
+        return web.json_response(_told(viewer_of(request), self._camera(request).status()))
 
     async def version(self, request: web.Request) -> web.Response:
         return web.json_response({"faceanond": faceanond.__version__, **self._versions()})
@@ -125,6 +128,12 @@ class _Routes:
         if view is None:
             raise no_such_camera()
         return view
+
+
+def _told(viewer: Viewer, status: CameraStatus) -> dict[str, Any]:
+    """A camera's status; where its pictures come from and go to is for those who may see everything."""
+    told = camera_json(status)
+    return told if viewer.sees_everything else {**told, "source": None, "push": None}
 
 
 def _verdict(request: web.Request, good: bool, details: dict[str, Any]) -> web.Response:

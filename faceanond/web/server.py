@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from pathlib import Path
 
 import structlog
 from aiohttp import hdrs, web
 
+from faceanond.clock import Clock, SystemClock
 from faceanond.config.model import Http
 from faceanond.errors import UnavailableError
+from faceanond.tls import CertificateError, ServerCertificate
 from faceanond.web.problem import problem
 
 log = structlog.get_logger(__name__)
@@ -21,6 +25,10 @@ GRACE = 1.0
 """Seconds that requests in progress get when the listener closes."""
 IDLE = 30.0
 """Seconds that an unused connection stays open; the page asks every two."""
+HANDSHAKE_WITHIN = 10.0
+"""Seconds for a TLS handshake: two round trips."""
+RENEWAL_INTERVAL = 60.0
+"""Seconds between two looks for a renewed certificate."""
 LONGEST_LINE = 8190
 BACKLOG = 128
 
@@ -33,6 +41,9 @@ class _Connection(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
+        if isinstance(exc, UnicodeEncodeError):
+            # aiohttp quotes an Expect header that it does not know, and stumbles when that is no text.
+            status = HTTPStatus.BAD_REQUEST
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("connection failed", exc_info=exc)
         response = problem(HTTPStatus(status), "the request is not valid HTTP/1.1")
@@ -42,11 +53,49 @@ class _Connection(web.RequestHandler):
 
 
 @asynccontextmanager
-async def serving(app: web.Application, settings: Http) -> AsyncIterator[tuple[str, int]]:
+async def serving(
+    app: web.Application, settings: Http, *, clock: Clock | None = None
+) -> AsyncIterator[tuple[str, int]]:
     """Serves the application while the context lasts; gives the address, with the real port when 0 was asked for.
 
     Leaving stops listening, gives requests in progress GRACE seconds, then closes everything. Raises UnavailableError.
+    With a certificate the listener speaks HTTPS, and errors of the context's body come in a group.
     """
+    if not settings.certificate:
+        async with _listening(app, settings, None) as address:
+            yield address
+        return
+    certificate = await asyncio.to_thread(_load, settings)
+    async with _listening(app, settings, certificate.context) as address, asyncio.TaskGroup() as tasks:
+        renewing = tasks.create_task(_renew(certificate, clock or SystemClock()), name="http: renewed certificate")
+        try:
+            yield address
+        finally:
+            renewing.cancel()
+
+
+def _load(settings: Http) -> ServerCertificate:
+    """Reads the certificate; blocks."""
+    try:
+        return ServerCertificate(Path(settings.certificate), Path(settings.key))
+    except CertificateError as error:
+        raise UnavailableError(f"http.{error.key}: {error}") from None
+
+
+async def _renew(certificate: ServerCertificate, clock: Clock) -> None:
+    while True:
+        await clock.sleep(RENEWAL_INTERVAL)
+        try:
+            if await asyncio.to_thread(certificate.reload):
+                log.info("certificate renewed", listener="http")
+        except CertificateError as error:
+            log.error("certificate not renewed", key=f"http.{error.key}", reason=str(error))
+
+
+@asynccontextmanager
+async def _listening(
+    app: web.Application, settings: Http, tls: ssl.SSLContext | None
+) -> AsyncIterator[tuple[str, int]]:
     host, port = settings.listen
     loop = asyncio.get_running_loop()
     runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=GRACE)
@@ -68,12 +117,20 @@ async def serving(app: web.Application, settings: Http) -> AsyncIterator[tuple[s
 
     try:
         try:
-            listener = await loop.create_server(connection, host or None, port, backlog=BACKLOG)
+            listener = await loop.create_server(
+                connection,
+                host or None,
+                port,
+                backlog=BACKLOG,
+                ssl=tls,
+                ssl_handshake_timeout=HANDSHAKE_WITHIN if tls else None,
+                ssl_shutdown_timeout=GRACE if tls else None,
+            )
         except OSError as error:
             raise UnavailableError(_reason(host, port, error)) from None
         try:
             address = listener.sockets[0].getsockname()
-            log.info("http listener opened", address=f"{host or '*'}:{address[1]}")
+            log.info("http listener opened", address=f"{host or '*'}:{address[1]}", tls=tls is not None)
             yield str(address[0]), int(address[1])
         finally:
             listener.close()

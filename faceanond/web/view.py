@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from faceanond.publish.record.index import Segment
 from faceanond.publish.record.playback import Playback
+from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc.service import Answer
 from faceanond.status import CameraStatus
 
@@ -41,6 +42,10 @@ class Fleet(Protocol):
     def cameras(self) -> Sequence[CameraStatus]: ...
 
     def camera(self, name: str) -> CameraView | None: ...
+
+    def stream(self, name: str) -> Stream | None:
+        """The camera's published stream; None when there is none (now)."""
+        ...
 
 
 class Health(Protocol):

@@ -81,9 +81,8 @@ class WhepRoutes:
         self._slow_down(self._offers, request, "offers")
         sdp = await _text(request)
         try:
-            answer = await self._service.offer(
-                name, sdp, local=_local_address(request), remote=request.remote, owner=viewer_of(request).name
-            )
+            local, remote = _ends(request)
+            answer = await self._service.offer(name, sdp, local=local, remote=remote, owner=viewer_of(request).name)
         except OfferError as error:
             raise _refusal(error) from None
         headers = CIMultiDict({str(hdrs.LOCATION): f"/whep/{name}/{answer.session_id}", "Accept-Patch": FRAGMENT})
@@ -247,10 +246,18 @@ def _accepts_sdp(accept: str | None) -> bool:
     return False
 
 
-def _local_address(request: web.Request) -> str | None:
-    """The address of ours on which the request came in."""
+def _ends(request: web.Request) -> tuple[str | None, str | None]:
+    """The address of ours on which the request came in, and the viewer's.
+
+    Nothing of a request that a proxy passed on: its connection shows the way between the proxy and us, which is no way
+    for viewers, and often an address of a container's bridge that should stay inside.
+    """
     transport = request.transport
     name = transport.get_extra_info("sockname") if transport is not None else None
-    if not isinstance(name, tuple):
-        return None
-    return str(name[0]).partition("%")[0]
+    if not isinstance(name, tuple) or any(header in request.headers for header in PASSED_ON):
+        return None, None
+    return str(name[0]).partition("%")[0], request.remote
+
+
+PASSED_ON = (hdrs.FORWARDED, hdrs.X_FORWARDED_FOR, "X-Real-IP", hdrs.VIA)
+"""Headers that proxies add. A viewer who forges one gets fewer addresses, and nothing that others have."""

@@ -85,9 +85,30 @@ def test_a_listener_that_others_can_reach_is_a_risk(listen: str, tmp_path: Path)
     assert warned(tmp_path, f"[rtsp]\nlisten = '{listen}'\nenabled = false{CAMERA}") == []
 
 
+VIEWERS = '[viewers.guard]\npassword = "password-1"'
+
+
 def test_a_listener_that_others_can_reach_is_no_risk_when_it_asks_who_comes(tmp_path: Path) -> None:
-    viewers = '[viewers.guard]\npassword = "password-1"'
-    assert warned(tmp_path, f"[http]\nlisten = ':80'\n[rtsp]\nlisten = ':554'\n{viewers}{CAMERA}") == []
+    assert warned(tmp_path, f"[rtsp]\nlisten = ':554'\n{VIEWERS}{CAMERA}") == []
+
+
+def test_passwords_that_travel_as_they_are_are_a_risk(tmp_path: Path) -> None:
+    [line] = warned(tmp_path, f"[http]\nlisten = ':80'\n{VIEWERS}{CAMERA}")
+    assert line.startswith("c.toml:2: http.listen: passwords and tokens travel as they are")
+    assert warned(tmp_path, f"[http]\nlisten = '127.0.0.1:80'\n{VIEWERS}{CAMERA}") == []
+    certificates.make(tmp_path)
+    secured = f"[http]\nlisten = ':443'\ncertificate = '{tmp_path}/server.pem'\nkey = '{tmp_path}/server.key'"
+    assert warned(tmp_path, f"{secured}\n{VIEWERS}{CAMERA}") == []
+    assert found(tmp_path, f"{secured}\n{VIEWERS}{CAMERA}") == []
+
+
+def test_a_page_whose_certificate_clients_would_refuse_is_found(tmp_path: Path) -> None:
+    text = f"[http]\ncertificate = '{tmp_path}/server.pem'\nkey = '{tmp_path}/server.key'{CAMERA}"
+    assert found(tmp_path, text) == ["c.toml:2: http.certificate: the certificate server.pem does not exist"]
+    certificates.make(tmp_path, days=3)
+    assert found(tmp_path, text) == []
+    [line] = warned(tmp_path, text)
+    assert line.startswith("c.toml:2: http.certificate: the certificate")
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:80", "[::1]:80", "localhost:80", "127.9.9.9:80"])
@@ -104,6 +125,30 @@ def test_recordings_without_an_age_limit_are_a_risk(tmp_path: Path) -> None:
     [line] = warned(tmp_path, f"[record]\nenabled = true\nkeep = '0s'{CAMERA}")
     assert line.endswith("record.keep: recordings have no age limit; they are kept until their space is needed")
     assert warned(tmp_path, f"[record]\nkeep = '0s'{CAMERA}") == []
+
+
+def test_a_push_that_can_be_overheard_is_a_risk_told_once_for_the_fleet(tmp_path: Path) -> None:
+    text = """
+        [push]
+        url = "http://media/{camera}"
+        token = "x"
+        [cameras.a]
+        source = "demo:"
+        [cameras.b]
+        source = "demo:"
+        [cameras.c]
+        source = "demo:"
+        [cameras.c.push]
+        url = "rtsps://media/c"
+        username = "u"
+        token = ""
+        tls_verify = false
+    """
+    assert [line.split(": ", 2)[1] for line in warned(tmp_path, text)] == [
+        "push.url",
+        "cameras.c.push.username",
+        "cameras.c.push.tls_verify",
+    ]
 
 
 def test_a_file_that_has_gone_since_is_still_named(tmp_path: Path) -> None:

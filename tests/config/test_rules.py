@@ -211,3 +211,76 @@ def test_a_recording_must_be_kept_for_longer_than_a_file_is() -> None:
     assert place.endswith("cameras.a.record.keep")
     assert problems("[record]\nsegment = '10m'\nkeep = '0s'\n") == []
     assert problems("[record]\nkeep = '15m'\n" + CAMERA + "record.segment = '1m'\n") == []
+
+
+@pytest.mark.parametrize(("given", "lacking"), [("certificate", "key"), ("key", "certificate")])
+def test_a_certificate_of_the_pages_needs_its_key_and_the_other_way_round(given: str, lacking: str) -> None:
+    [(place, message)] = problems(f"[http]\n{given} = 'a.pem'\n")
+    assert place == f"c.toml:1 http.{lacking}"
+    assert f"needs {lacking}" in message
+    assert problems("[http]\ncertificate = 'a.pem'\nkey = 'b.pem'\n") == []
+
+
+CAMERAS = '[cameras.a]\nsource = "demo:"\n[cameras.b]\nsource = "demo:"\n'
+
+
+def pushed(text: str, cameras: str = CAMERAS) -> list[tuple[str, str]]:
+    return problems(f"[push]\n{text}\n{cameras}")
+
+
+def test_two_cameras_cannot_be_pushed_to_one_place() -> None:
+    [(place, message)] = pushed('url = "rtsp://media:8554/wall"')
+    assert place == "c.toml:2 push.url"
+    assert "a and b would be pushed to the same place; write {camera}" in message
+
+
+def test_each_camera_has_a_place_of_its_own_by_its_name() -> None:
+    assert pushed('url = "rtsp://media:8554/{camera}"') == []
+    assert pushed('url = "https://media/{camera}/whip"\ntoken = "x"') == []
+
+
+def test_a_camera_that_is_off_takes_no_place() -> None:
+    off = CAMERAS.replace("[cameras.b]", "[cameras.b]\nenabled = false")
+    assert pushed('url = "rtsp://media:8554/wall"', off) == []
+    assert pushed('url = "rtsp://media:8554/wall"', CAMERAS + '[cameras.b.push]\nurl = ""\n') == []
+
+
+def test_the_place_of_a_mistake_is_where_the_key_stands() -> None:
+    [(place, _)] = pushed("", CAMERAS + '[cameras.b.push]\nurl = "rtsp://media/b"\ntoken = "x"\n')
+    assert place == "c.toml:9 cameras.b.push.token"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ('url = "rtsp://media/{camera}"\ntoken = "x"', "token", "no token"),
+        ('url = "rtsp://media/{camera}"\npassword = "x"', "password", "add username"),
+        ('url = "rtsps://media/{camera}"\ntransport = "udp"', "transport", "not be encrypted"),
+        ('url = "http://media/{camera}"\nusername = "x"', "username", "a token"),
+        ('url = "https://media/{camera}"\nusername = ""\npassword = "x"', "password", "a token"),
+    ],
+)
+def test_a_login_is_of_the_kind_that_the_server_knows(text: str, key: str, words: str) -> None:
+    found = pushed(text)
+    assert {place.split()[1] for place, _ in found} == {f"push.{key}"}
+    assert words in found[0][1]
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("media/{camera}", "expected"),
+        ("srt://media/{camera}", "use one of rtsp:"),
+        ("rtsp://cam:geheim@media/{camera}", "username, password and token"),
+        ("rtsp://media/{name}", "is {camera}"),
+        ("rtsp://media/{camera", "is {camera}"),
+        ("rtsp://media:99999/x", "port of the push's URL"),
+        ("rtsp:///x", "names no host"),
+        ("http://media/a b", "space"),
+    ],
+)
+def test_a_push_url_that_cannot_be_is_told_without_its_password(url: str, words: str) -> None:
+    [(place, message)] = pushed(f'url = "{url}"')
+    assert place == "c.toml:2 push.url"
+    assert words in message
+    assert "geheim" not in message

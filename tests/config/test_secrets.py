@@ -98,9 +98,15 @@ def test_secret_values_are_all_passwords_and_all_that_was_fetched() -> None:
         source = "http://x/?token=${env:TOKEN}"
         username = "u"
         password = "p@ss"
+        [push]
+        password = "fleet"
+        [cameras.a.push]
+        token = "bearer"
+        password = ""
     """
     config = parse(text, "c.toml", environ={"TOKEN": "t0k"})
-    assert secret_values(config) == {"turn-pass", "guard-pass", "guard-token-of-16", "t0k", "p@ss", "p%40ss"}
+    secrets = {"turn-pass", "guard-pass", "guard-token-of-16", "t0k", "p@ss", "p%40ss", "fleet", "bearer"}
+    assert secret_values(config) == secrets
     assert "p@ss" not in repr(config)
 
 

@@ -123,6 +123,9 @@ class Whep(Http):
             place = re.search(rb"(?im)^location: (\S+)\r$", answer)
             if place is None:
                 raise AssertionError("201 without Location")
+            trickled = await self._exchange(_patch(place[1], data), ANSWER)
+            if not trickled.startswith(tuple(b"HTTP/1.1 %d" % code for code in (204, 400, 404, 422, 429))):
+                raise AssertionError(f"PATCH was answered with {trickled[:300]!r}")
             ended = await self._exchange(b"DELETE " + place[1] + _HEAD + b"\r\n", ANSWER)
             if not ended.startswith((b"HTTP/1.1 204", b"HTTP/1.1 200", b"HTTP/1.1 404")):
                 raise AssertionError(f"DELETE was answered with {ended[:300]!r}")
@@ -134,6 +137,13 @@ _HEAD = b" HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
 def _post(path: bytes, body: bytes) -> bytes:
     head = b"POST " + path + _HEAD + b"Content-Type: application/sdp\r\nContent-Length: %d\r\n\r\n" % len(body)
     return head + body
+
+
+def _patch(session: bytes, body: bytes) -> bytes:
+    """What follows an offer, of the same lines: its candidates, among what has no business there."""
+    body = body.partition(b"a=")[2]
+    head = b"PATCH " + session + _HEAD + b"Content-Type: application/trickle-ice-sdpfrag\r\nIf-Match: *\r\n"
+    return head + b"Content-Length: %d\r\n\r\n" % (len(body) + 2) + b"a=" + body
 
 
 def _request(chance: random.Random, routes: list[tuple[str, str]], *, plain: bool = False) -> bytes:

@@ -17,10 +17,12 @@ from faceanond.publish.rtsp.messages import RtspError
 from faceanond.publish.rtsp.parser import MAX_BODY, MAX_HEAD, Parser
 from faceanond.publish.webrtc.errors import MalformedOfferError, UnsupportedOfferError
 from faceanond.publish.webrtc.sdp import read_offer
+from faceanond.publish.webrtc.trickle import Trickle
 from tests.fuzz.mutate import mutated
 
 OFFERS = tuple(path.read_bytes() for path in sorted((Path(__file__).parent / "seeds").glob("*.sdp")))
 """Of Chromium, Firefox, and in GStreamer's manner."""
+KNOWN = read_offer(OFFERS[0].decode()).text
 SDP_WORDS = (
     b"a=recvonly", b"a=sendrecv", b"a=mid:", b"a=rtcp-mux", b"a=group:BUNDLE 0 1 2", b"a=setup:holdconn", b"actpass",
     b"a=ice-ufrag:abcd", b"a=ice-lite", b"m=video 9 UDP/TLS/RTP/SAVPF 96",
@@ -46,7 +48,7 @@ class Target(Protocol):
 
 
 class Offers:
-    """Session descriptions, as text, to the reader that stands before aiortc."""
+    """Session descriptions, as text, to the readers that stand before aiortc: of offers, and of what follows them."""
 
     name, deadline, at_once = "sdp", 1.0, 1
 
@@ -56,6 +58,8 @@ class Offers:
     async def run(self, data: bytes) -> None:
         with contextlib.suppress(MalformedOfferError, UnsupportedOfferError):
             read_offer(data.decode("utf-8", "replace"))
+        with contextlib.suppress(MalformedOfferError, UnsupportedOfferError):
+            Trickle(KNOWN).read(data.decode("utf-8", "replace"))
 
 
 REPORTS: Sequence[bytes] = tuple(

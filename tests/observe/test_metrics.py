@@ -17,9 +17,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from faceanond.anonymise.policy import Doubt
 from faceanond.errors import SourceFault
 from faceanond.frames import Verdict
-from faceanond.observe.catalogue import DROPS, FAIL_CLOSED, PROBED, PROTOCOLS, Kind, declared
+from faceanond.observe.catalogue import DROPS, FAIL_CLOSED, PROBED, PROTOCOLS, STRAY, declared
 from faceanond.observe.metrics import Metrics
+from faceanond.observe.rows import Kind
 from faceanond.pipeline.probe import ProbeResult
+from faceanond.publish.webrtc.protocol import Drop
 from faceanond.stats import HistogramSnapshot
 from faceanond.status import CameraState, CameraStatus, InferenceStatus, OverloadState
 from tests.conftest import need_tool
@@ -137,6 +139,17 @@ def test_wrong_logins_are_told_by_listener_and_are_there_before_the_first() -> N
     assert b'faceanond_logins_failed_total{protocol="http"} 3.0' in counted
 
 
+def test_what_the_media_ports_drop_is_told_by_reason_and_is_there_before_the_first() -> None:
+    assert set(STRAY) == set(Drop)
+    seen = samples()
+    assert all(seen[of("webrtc_dropped_total", f"reason={reason}")] == 0 for reason in STRAY)
+    with ThreadPoolExecutor(1) as executor:
+        counted = Metrics(
+            list, lambda: None, histogram, version="1", ffmpeg="8", executor=executor, strays=lambda: {"unknown": 3}
+        ).render()[0]
+    assert b'faceanond_webrtc_dropped_total{reason="unknown"} 3.0' in counted
+
+
 def test_a_histogram_is_cumulative_and_ends_with_everything() -> None:
     seen = samples(camera("yard"))
     buckets = [value for (name, _), value in seen.items() if name == "faceanond_end_to_end_latency_seconds_bucket"]
@@ -250,6 +263,7 @@ def table(heading: str) -> list[tuple[str, ...]]:
 def test_the_reference_explains_every_reason() -> None:
     assert table("`faceanond_fail_closed_seconds_total`:") == [(reason,) for reason in FAIL_CLOSED]
     assert table("`faceanond_frames_dropped_total`:") == list(DROPS)
+    assert table("`faceanond_webrtc_dropped_total` (with") == [(reason,) for reason in STRAY]
     assert table("`result`, of `faceanond_probe_frames_total`:") == [(result,) for result in PROBED]
     assert table("`verdict`, of every published picture:") == [(verdict.value,) for verdict in Verdict]
     for name in (*PROTOCOLS, *SourceFault, *CameraState, *OverloadState):

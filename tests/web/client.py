@@ -28,6 +28,7 @@ class Answering:
     def __init__(self, error: OfferError | None = None) -> None:
         self.error = error
         self.offers: list[tuple[str, str, str | None]] = []
+        self.remotes: list[str | None] = []
         self.sessions = {"s3cret": ("lobby", "")}
         self.ended: dict[str, tuple[str, str]] = {}
         self.fragments: list[str] = []
@@ -36,6 +37,7 @@ class Answering:
         self, camera: str, sdp: str, *, local: str | None = None, remote: str | None = None, owner: str = ""
     ) -> Answer:
         self.offers.append((camera, sdp, local))
+        self.remotes.append(remote)
         if self.error is not None:
             raise self.error
         self.sessions["s3cret"] = (camera, owner)

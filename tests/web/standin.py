@@ -7,6 +7,7 @@ from typing import Any
 
 from faceanond.publish.record.index import Segment
 from faceanond.publish.record.playback import Playback
+from faceanond.publish.stream import Stream
 from faceanond.status import CameraState, CameraStatus
 from faceanond.web.view import Snapshot
 
@@ -48,12 +49,16 @@ class Cameras:
 
     def __init__(self, *cameras: Camera) -> None:
         self.by_name = {camera.status_now.name: camera for camera in cameras}
+        self.streams: dict[str, Stream] = {}
 
     def cameras(self) -> list[CameraStatus]:
         return [camera.status() for camera in self.by_name.values()]
 
     def camera(self, name: str) -> Camera | None:
         return self.by_name.get(name)
+
+    def stream(self, name: str) -> Stream | None:
+        return self.streams.get(name)
 
 
 class Shelf:

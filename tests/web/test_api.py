@@ -4,7 +4,15 @@ import json
 
 from faceanond.frames import Verdict
 from faceanond.stats import Histogram
-from faceanond.status import CameraState, CameraStatus, OverloadState, RecordState, RecordStatus
+from faceanond.status import (
+    CameraState,
+    CameraStatus,
+    OverloadState,
+    PushState,
+    PushStatus,
+    RecordState,
+    RecordStatus,
+)
 from faceanond.web.api import camera_json, mean
 
 
@@ -22,6 +30,14 @@ def test_a_camera_with_everything_is_plain_json() -> None:
         dropped={("capture", "late"): 2, ("capture", "size"): 1, ("stream", "slow"): 4},
         latency=histogram.snapshot(),
         fail_closed_seconds={"timeout": 1.23456},
+        push=PushStatus(
+            state=PushState.RETRYING,
+            since=1_700_000_000.0,
+            url="rtsp://media/lobby",
+            last_error="no connection",
+            retry_in=1.2345,
+            failures={"timeout": 2},
+        ),
     )
     shown = json.loads(json.dumps(camera_json(status)))
     assert shown["state"] == "live"
@@ -31,6 +47,18 @@ def test_a_camera_with_everything_is_plain_json() -> None:
     assert shown["dropped"] == {"capture": {"late": 2, "size": 1}, "stream": {"slow": 4}}
     assert shown["latency"] == 0.15
     assert shown["fail_closed_seconds"] == {"timeout": 1.235}
+    assert shown["push"] == {
+        "state": "retrying",
+        "since": 1_700_000_000.0,
+        "url": "rtsp://media/lobby",
+        "last_error": "no connection",
+        "retry_in": 1.2,
+        "failures": {"timeout": 2},
+    }
+
+
+def test_a_camera_that_is_not_pushed_has_no_push() -> None:
+    assert camera_json(CameraStatus(name="yard", state=CameraState.LIVE, source="demo:"))["push"] is None
 
 
 def test_a_histogram_without_observations_has_no_mean() -> None:

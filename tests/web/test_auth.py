@@ -9,6 +9,7 @@ import pytest
 
 from faceanond.config.model import Http
 from faceanond.logins import BURST, FailedLogins
+from faceanond.status import PushState, PushStatus
 from faceanond.web import auth
 from faceanond.web.app import build
 from faceanond.web.auth import Right, needed
@@ -122,6 +123,24 @@ async def test_a_viewer_sees_its_cameras_and_no_others(headers: dict[str, str]) 
         ):
             async with client.get(path, headers=headers) as response:
                 assert response.status == status, path
+
+
+async def test_where_a_camera_is_and_where_it_is_pushed_to_is_for_who_sees_every_camera() -> None:
+    camera = Camera(
+        "lobby",
+        source="rtsp://10.0.0.12/stream1",
+        push=PushStatus(state=PushState.UP, since=0.0, url="rtsp://10.0.0.99/lobby"),
+    )
+    async with serving(camera, viewers=VIEWERS) as client:
+        for path in ("/api/cameras", "/api/cameras/lobby"):
+            async with client.get(path, headers=GUARD) as response:
+                text = await response.text()
+                assert "10.0.0" not in text
+                assert '"source": null' in text
+            async with client.get(path, headers=CHIEF) as response:
+                text = await response.text()
+                assert "rtsp://10.0.0.12/stream1" in text
+                assert "rtsp://10.0.0.99/lobby" in text
 
 
 @pytest.mark.parametrize("headers", [basic("chief", "chief-password"), CHIEF])

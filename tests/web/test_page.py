@@ -56,6 +56,7 @@ async def site(*cameras: Camera) -> AsyncIterator[Site]:
     settings = Http(listen=("127.0.0.1", 0))
     fleet = Cameras(*cameras)
     async with live(*fleet.by_name) as (service, streams):
+        fleet.streams.update(streams)
         app = build(fleet, service, Pulse(), exposition, settings)
         async with (
             serving(app, settings) as (host, port),
@@ -134,31 +135,99 @@ async def test_only_tiles_in_sight_play() -> None:
         await wall.page.wait_for_function("() => document.querySelector('[data-camera=cam-7][data-playing]')")
 
 
+DEAF = """
+const original = RTCPeerConnection.prototype.setRemoteDescription;
+window.answers = 0;
+RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+    window.answers += 1;
+    if (window.hears) return original.call(this, { type, sdp });
+    const alone = sdp.replace(/a=candidate.*\\r\\n/g, "");
+    const deaf = alone.replace(/a=ice-pwd:.*/, "a=ice-pwd:" + "x".repeat(24));
+    return original.call(this, { type, sdp: deaf });
+};
+"""
+"""As where UDP is dropped: the viewer gets an answer without candidates, and a password that no check passes with."""
+NO_MEDIA_SOURCE = "delete window.MediaSource; delete window.ManagedMediaSource;"
+AV1_ONLY = "RTCRtpReceiver.getCapabilities = () => ({codecs: [{mimeType: 'video/AV1'}]});"
+
+
+async def test_a_browser_without_our_codecs_in_webrtc_plays_over_http() -> None:
+    async with site(Camera("lobby")) as wall:
+        await wall.page.add_init_script(AV1_ONLY)
+        await wall.open()
+        await wall.frames(30)
+        await wall.text(".route", "over HTTP: this browser has no WebRTC with H.264 or VP8")
+        assert wall.service.sessions == 0
+        assert wall.errors == []
+
+
 async def test_a_browser_without_any_codec_of_ours_is_told_so() -> None:
     async with site(Camera("lobby")) as wall:
-        await wall.page.add_init_script("RTCRtpReceiver.getCapabilities = () => ({codecs: [{mimeType: 'video/AV1'}]})")
+        await wall.page.add_init_script(AV1_ONLY + NO_MEDIA_SOURCE)
         await wall.open()
         await wall.text(".words", "This browser offers neither H.264 nor VP8")
         assert wall.service.sessions == 0
 
 
-async def test_where_udp_is_blocked_the_page_says_so() -> None:
-    """The viewer gets the answer without its candidates, and a password with which no check succeeds."""
-    async with site(Camera("lobby")) as wall:
-        await wall.page.add_init_script("""
-            const original = RTCPeerConnection.prototype.setRemoteDescription;
-            RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
-                const alone = sdp.replace(/a=candidate.*\\r\\n/g, "");
-                const deaf = alone.replace(/a=ice-pwd:.*/, "a=ice-pwd:" + "x".repeat(24));
-                return original.call(this, { type, sdp: deaf }).then(() => { window.answered = true; });
-            };
-        """)
-        await wall.page.clock.install()
+async def test_where_udp_is_blocked_the_page_plays_over_http_and_says_so() -> None:
+    async with site(Camera("lobby"), Camera("yard")) as wall:
+        await wall.page.add_init_script(DEAF)
         await wall.open()
-        await wall.page.wait_for_function("() => window.answered")
-        await wall.page.clock.fast_forward(11_000)
+        first = await wall.frames()
+        await wall.frames(max(first) + 20)
+        await wall.text("[data-camera=lobby] .route", "over HTTP: UDP does not get through")
+        assert wall.streams["yard"].viewers()["mp4"] == 1
+        await until(lambda: not wall.service.sessions)
+        assert wall.errors == []
+
+
+async def test_what_one_tile_has_found_out_no_other_tries() -> None:
+    cameras = [Camera(f"cam-{number}") for number in range(10)]
+    async with site(*cameras) as wall:
+        await wall.page.set_viewport_size({"width": 1280, "height": 1600})
+        await wall.page.add_init_script(DEAF)
+        await wall.open()
+        await wall.frames(5)
+        assert await wall.page.evaluate("window.answers") == 4, "as many handshakes as are made at a time"
+        # Ten endless answers would have taken the six connections that a browser opens to a host.
+        await wall.page.evaluate("fetch('/api/version').then((answer) => answer.json())")
+
+
+async def test_when_webrtc_gets_through_again_the_page_returns_to_it() -> None:
+    async with site(Camera("lobby"), Camera("yard")) as wall:
+        await wall.page.add_init_script(DEAF)
+        await wall.open()
+        await wall.frames()
+        await wall.page.evaluate("window.hears = true; dispatchEvent(new Event('online'))")
+        await wall.page.wait_for_function(
+            "() => [...document.querySelectorAll('.route')].every((one) => !one.textContent)"
+        )
+        await until(lambda: wall.streams["yard"].viewers() == {"mp4": 0, "webrtc": 1})
+        await wall.page.wait_for_function("() => document.querySelectorAll('.tile[data-playing]').length === 2")
+        assert wall.errors == []
+
+
+async def test_where_nothing_gets_through_the_page_says_so() -> None:
+    async with site(Camera("lobby")) as wall:
+        await wall.page.add_init_script(DEAF + NO_MEDIA_SOURCE)
+        await wall.open()
         await wall.text(".words", "Video cannot get through")
         await wall.text(".hint", "webrtc.udp_ports")
+
+
+async def test_the_newest_picture_is_shown_and_the_past_forgotten() -> None:
+    """After a quarter of a minute, as after a day."""
+    async with site(Camera("lobby")) as wall:
+        await wall.page.add_init_script(AV1_ONLY)
+        await wall.open()
+        await wall.frames(15 * 25)
+        first, newest, now = await wall.page.evaluate("""(() => {
+            const video = document.querySelector("video");
+            const { buffered } = video;
+            return [buffered.start(0), buffered.end(buffered.length - 1), video.currentTime];
+        })()""")
+        assert newest - now < 0.5 + 0.5, "the last picture holds for half a second"
+        assert now - first < 13
 
 
 async def test_a_full_server_is_told_in_words() -> None:

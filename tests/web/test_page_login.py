@@ -70,7 +70,7 @@ async def plays(page: Page) -> list[int]:
 
 
 @pytest.mark.parametrize("path", ["/", "/cameras/lobby"])
-async def test_a_viewer_who_logs_in_sees_its_own_camera_play(path: str) -> None:
+async def test_a_viewer_who_logs_in_sees_its_own_camera_play(path: str, tmp_path: Path) -> None:
     async with house() as place, place.opened("guards-password"):
         page = await place.page("guards-password")
         await page.goto(place.url(path))
@@ -79,6 +79,7 @@ async def test_a_viewer_who_logs_in_sees_its_own_camera_play(path: str) -> None:
         assert await page.locator("[data-camera=yard]").count() == 0
         (session,) = place.service._sessions.values()
         assert session.owner == "guard"
+        await page.screenshot(path=str(tmp_path / "guard.png"))
         await page.goto("about:blank")
         await until(lambda: not place.service.sessions)
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import ssl
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -11,6 +14,8 @@ from faceanond.config.model import Http
 from faceanond.errors import UnavailableError
 from faceanond.web import server
 from faceanond.web.server import serving
+from tests import certificates
+from tests.conftest import FakeClock
 
 ANY = Http(listen=("127.0.0.1", 0))
 
@@ -37,6 +42,52 @@ async def test_after_leaving_nobody_listens() -> None:
         pass
     with pytest.raises(OSError, match="Connect call failed"):
         await asyncio.open_connection(host, port)
+
+
+@pytest.fixture
+def secured(tmp_path: Path) -> Http:
+    certificate, key = certificates.make(tmp_path)
+    return Http(listen=("127.0.0.1", 0), certificate=str(certificate), key=str(key))
+
+
+def trusting(settings: Http) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=settings.certificate)
+
+
+@pytest.mark.may_block  # the certificates are made and trusted here
+async def test_with_a_certificate_it_speaks_https_and_nothing_else(secured: Http) -> None:
+    async with serving(application(), secured) as (host, port), aiohttp.ClientSession() as session:
+        async with session.get(f"https://{host}:{port}/", ssl=trusting(secured)) as response:
+            assert await response.text() == "hello"
+        with pytest.raises(aiohttp.ClientError):
+            await session.get(f"http://{host}:{port}/")
+        async with session.get(f"https://{host}:{port}/", ssl=trusting(secured)) as response:
+            assert response.status == 200
+
+
+@pytest.mark.may_block
+async def test_a_renewed_certificate_is_taken_over(secured: Http, tmp_path: Path, clock: FakeClock) -> None:
+    async with serving(application(), secured, clock=clock) as (host, port):
+        before = trusting(secured)
+        async with aiohttp.ClientSession() as session, session.get(f"https://{host}:{port}/", ssl=before) as response:
+            assert response.status == 200
+        certificates.make(tmp_path)
+        await clock.advance(server.RENEWAL_INTERVAL)
+        for _ in range(200):
+            await asyncio.sleep(0.005)  # a thread reads it
+            with contextlib.suppress(ssl.SSLError):
+                _, writer = await asyncio.open_connection(host, port, ssl=trusting(secured))
+                writer.transport.abort()
+                return
+        pytest.fail("the old certificate is still there")
+
+
+@pytest.mark.may_block
+async def test_a_certificate_that_cannot_be_used_is_told_with_its_key(secured: Http, tmp_path: Path) -> None:
+    (tmp_path / "server.key").unlink()
+    with pytest.raises(UnavailableError, match=r"http\.key: the private key .* does not exist"):
+        async with serving(application(), secured):
+            pytest.fail("listening without a key")
 
 
 async def test_a_port_in_use_is_told_with_its_key() -> None:
@@ -82,6 +133,7 @@ async def test_a_request_that_never_ends_does_not_hold_up_the_end(monkeypatch: p
         b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
         b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nExpect: \xff\xfe\r\n\r\n",
     ],
 )
 async def test_what_is_no_http_gets_a_bare_400_and_no_traceback(

@@ -20,6 +20,16 @@ from tests.web.client import Answering, Client, serving
 OFFER = {"Content-Type": "application/sdp"}
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
+async def test_the_way_between_a_proxy_and_us_is_not_taken_for_the_viewers(header: str) -> None:
+    whep = Answering()
+    async with serving(whep=whep) as client:
+        async with client.post("/whep/lobby", data="v=0\r\n", headers={**OFFER, header: "192.0.2.1"}) as response:
+            assert response.status == 201
+        assert whep.offers == [("lobby", "v=0\r\n", None)]
+        assert whep.remotes == [None]
+
+
 async def test_an_offer_is_answered_with_a_session_to_end() -> None:
     whep = Answering()
     async with serving(whep=whep) as client:
@@ -32,6 +42,7 @@ async def test_an_offer_is_answered_with_a_session_to_end() -> None:
             assert await response.text() == "v=0\r\n"
         assert location == "/whep/lobby/s3cret"
         assert whep.offers == [("lobby", "v=0\r\n", "127.0.0.1")]
+        assert whep.remotes == ["127.0.0.1"]
         for _ in range(2):
             async with client.delete(location) as response:
                 assert response.status == 200

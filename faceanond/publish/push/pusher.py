@@ -7,6 +7,7 @@ The camera is never touched: a push only reads its stream, and loses packets of 
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
@@ -95,6 +96,7 @@ class Pusher:
         except Exception:  # a defect in pushing must end neither the other cameras nor the daemon
             log.exception("push failed by a defect", camera=self._target.camera)
             error = PushError(PushFault.INTERNAL, "internal error; see the log")
+        _stop_if_cancelled()
         return self._failed(error)
 
     def _connected(self) -> None:
@@ -130,3 +132,11 @@ class Pusher:
 
     def _change(self, state: PushState, *, retry_at: float | None = None) -> None:
         self._state, self._since, self._retry_at = state, self._clock.wall(), retry_at
+
+
+def _stop_if_cancelled() -> None:
+    """Raises CancelledError where a failure at the same moment has hidden it: before Python 3.13 a TaskGroup lets its
+    children's errors win, and the cancellation would never come again."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -7,6 +7,7 @@ is told in time that we are still there, and somebody watches whether it still t
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +17,7 @@ from faceanond.clock import Clock
 from faceanond.errors import PushError, PushFault
 from faceanond.publish import rtp
 from faceanond.publish.packet import EncodedPacket
-from faceanond.publish.push.conversation import Conversation, require
+from faceanond.publish.push.conversation import ANSWER, Conversation, require
 from faceanond.publish.push.deadline import first_of, within
 from faceanond.publish.push.delivery import Delivery, UdpDelivery, pair, parameter
 from faceanond.publish.push.login import Login
@@ -38,6 +39,8 @@ STALLED = 10.0
 """Seconds after which a server that takes no more bytes is given up."""
 REFUSED = 10.0
 """Seconds for a server whose machine answers that its UDP port is closed."""
+HEARTBEAT = 10.0
+"""Seconds between two signs of life at most, though servers wait for longer: their answer is a sign of theirs."""
 WATCH_EVERY = 1.0
 """Seconds between two looks whether the server still takes data."""
 REPORT_INTERVAL = 5.0
@@ -158,19 +161,27 @@ class RtspPush:
         delivery.send_rtcp(rtp.sender_report(self._packetiser, timestamp=packet.timestamp, unix=captured, cname=camera))
 
     async def _keep_alive(self, talk: Conversation, method: str, timeout: float) -> None:
-        """Says in half the time that we are there. Over TCP a server need not answer: what it takes shows its life."""
+        """Says in time that we are there, and sees whether the server still is.
+
+        What a server takes over TCP says little about it: the kernel takes megabytes in its place. So one that has
+        answered once must go on answering. One that never does may be of the kind that does not while it records.
+        """
+        answers = False
         while True:
-            await self._clock.sleep(timeout / 2)
             try:
                 reply = await talk.ask(method, self._target.url)
             except PushError as error:
-                if error.fault is PushFault.TIMEOUT and self._target.settings.transport == "tcp":
-                    continue
-                raise
-            if reply.status == 454:
-                raise PushError(PushFault.CLOSED, "the server has forgotten the session")
-            if reply.status >= 400 and method != "OPTIONS":
-                method = "OPTIONS"
+                if error.fault is not PushFault.TIMEOUT:
+                    raise
+                if answers:
+                    raise PushError(PushFault.STALLED, f"the server has not answered for {ANSWER:.0f} s") from None
+            else:
+                answers = True
+                if reply.status == 454:
+                    raise PushError(PushFault.CLOSED, "the server has forgotten the session")
+                if reply.status >= 400:
+                    method = "OPTIONS"
+            await self._clock.sleep(min(timeout / 2, HEARTBEAT))
 
     async def _watch(self, talk: Conversation, delivery: Delivery) -> None:
         while True:
@@ -206,4 +217,7 @@ def _translated(error: BaseException) -> BaseException:
     """A connection that broke, in words; any other error as it is."""
     if not isinstance(error, OSError):
         return error
+    if error.errno == errno.ETIMEDOUT:
+        # TCP_USER_TIMEOUT: its machine is gone, or its buffers are full and stay so.
+        return PushError(PushFault.STALLED, "the server took no data for ten seconds")
     return PushError(PushFault.CLOSED, f"the connection to the server broke: {error.strerror or error}")

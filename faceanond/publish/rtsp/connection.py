@@ -37,7 +37,7 @@ CLOSING = 1.0
 """Seconds for the last bytes to leave."""
 HANDSHAKE = 10.0
 """Seconds for the TLS handshake."""
-MOST_MESSAGES = 100
+MOST_MESSAGES = 50
 """Requests and RTCP packets a second: players send under ten, and each holds up the loop a little."""
 READ = 16 * 1024
 
@@ -53,7 +53,7 @@ class Shared:
     max_sessions: int
     sessions: int = 0
     refused: RateLimited[str] = field(default_factory=RateLimited)
-    """Clients that speak nonsense, for the log."""
+    """Clients that speak nonsense or are too many, for the log."""
 
 
 class Connection:
@@ -129,7 +129,10 @@ class Connection:
         elif self._login.viewer is None and now - self._began >= IDLE:
             reason = "nobody logged in"
         if reason is not None:
-            log.info("player dropped", client=self._peer, reason=reason)
+            if self._session is not None:
+                log.info("player dropped", client=self._peer, reason=reason)
+            else:
+                log.debug("connection dropped", client=self._peer, reason=reason)
             self._end_session()
             self.abort()
 
@@ -158,8 +161,7 @@ class Connection:
                         break
                     self._count()
                 except RtspError as error:
-                    if told := self._shared.refused.note(str(error), self._clock.monotonic()):
-                        log.info("client refused", client=self._peer, reason=told.last, count=told.count)
+                    self._tell(str(error))
                     await self._send(Response(error.status, {"Connection": "close"}), "")
                     return
                 if isinstance(message, Interleaved):
@@ -241,7 +243,7 @@ class Connection:
         # RTP over UDP would travel outside TLS, for everybody to see.
         wanted = transport.choose(request.header("transport"), udp=self._tls is None)
         if session is None and self._shared.sessions >= self._shared.max_sessions:
-            log.warning("player refused", client=self._peer, camera=stream.camera, reason="rtsp.max_sessions reached")
+            self._tell("rtsp.max_sessions reached")
             raise RtspError(503, headers={"Retry-After": "10"})
         if session is None:
             session = self._session = Session(stream, clock=self._clock)
@@ -316,6 +318,11 @@ class Connection:
         if stream is None:
             raise RtspError(404)
         return stream
+
+    def _tell(self, reason: str) -> None:
+        """Logs why a client is refused, at most once a second for all of them."""
+        if told := self._shared.refused.note(reason, self._clock.monotonic()):
+            log.warning("client refused", client=self._peer, reason=told.last, count=told.count)
 
     def _end_session(self) -> None:
         if self._session is not None:

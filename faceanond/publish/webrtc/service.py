@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -21,6 +21,7 @@ from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc.addresses import ExternalAddresses
 from faceanond.publish.webrtc.errors import NoStreamError, OfferError, TooManyViewersError, UnsupportedOfferError
 from faceanond.publish.webrtc.ice import Network
+from faceanond.publish.webrtc.protocol import Drop
 from faceanond.publish.webrtc.sdp import read_offer
 from faceanond.publish.webrtc.session import Session
 from faceanond.publish.webrtc.shared_port import SharedPort
@@ -74,6 +75,14 @@ class WhepService:
     def sessions(self) -> int:
         """Viewers now, with those that are still connecting."""
         return len(self._sessions)
+
+    def dropped(self) -> dict[str, int]:
+        """Datagrams and connections that the ports which all viewers share have dropped, by reason."""
+        total: Counter[Drop] = Counter()
+        for port in (self._network.shared, self._network.tcp):
+            if port is not None:
+                total.update(port.dropped)
+        return {str(reason): count for reason, count in total.items()}
 
     async def __aenter__(self) -> Self:
         # Both libraries tell of every packet at debug level and of every connectivity check at info level.

@@ -25,7 +25,7 @@ from aiortc.sdp import candidate_from_sdp
 from faceanond.clock import Clock
 from faceanond.publish.packet import Codec
 from faceanond.publish.stream import Stream
-from faceanond.publish.webrtc import ice
+from faceanond.publish.webrtc import dtls, ice
 from faceanond.publish.webrtc.errors import MalformedOfferError, OfferError
 from faceanond.publish.webrtc.pump import drop_what_is_malformed
 from faceanond.publish.webrtc.sdp import Offer, write_answer
@@ -116,6 +116,7 @@ class Session:
     async def run(self) -> None:
         """Lives as long as the viewer. Cancellable; returns when everything of it is closed."""
         connection = RTCPeerConnection(self._configuration)
+        dtls.adopt(connection)
         agent: ice.EdgeConnection | None = None
         try:
             track = PassthroughTrack(self._stream)

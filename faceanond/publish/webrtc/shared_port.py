@@ -93,6 +93,10 @@ class Gate(asyncio.DatagramProtocol):
         return not self._places
 
     @property
+    def broken(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
+    @property
     def peers(self) -> int:
         """Remote addresses that are held now."""
         return len(self._peers)
@@ -137,7 +141,8 @@ class Gate(asyncio.DatagramProtocol):
 
     def send(self, data: bytes, peer: Peer) -> None:
         transport = self._transport
-        if transport is None or transport.is_closing():
+        # A port beyond 65535 is no OSError: asyncio would close the socket, for everybody.
+        if transport is None or transport.is_closing() or not 0 < peer[1] < 65536:
             return
         if transport.get_write_buffer_size() > MOST_UNSENT:  # type: ignore[attr-defined]
             self._dropped[Drop.UNSENT] += 1
@@ -223,6 +228,8 @@ class SharedPort:
     async def join(self, agent: aioice.Connection, addresses: Sequence[str]) -> list[Place]:
         """A protocol for the agent on each of the addresses that can be listened on."""
         async with self._opening:
+            for address in [address for address, gate in self._gates.items() if gate.broken]:
+                del self._gates[address]
             for address in addresses:
                 if address not in self._gates:
                     try:

@@ -31,6 +31,7 @@ from faceanond.publish.push.network import Network
 from faceanond.publish.push.target import Target
 from faceanond.publish.stream import Stream, StreamClosedError
 from faceanond.publish.webrtc import ice
+from faceanond.publish.webrtc.errors import OfferError
 from faceanond.publish.webrtc.session import close_peer
 from faceanond.publish.webrtc.track import PassthroughTrack
 from faceanond.publish.webrtc.whip_http import Endpoint
@@ -124,6 +125,8 @@ class WhipPush:
         sender._handle_rtcp_packet = report  # type: ignore[method-assign]
         # PLI and FIR: aiortc would only note them for an encoder of its own.
         sender._send_keyframe = self._stream.request_keyframe  # type: ignore[method-assign]
+        # A FIR names its sender in the message, and 0 in the header (RFC 5104, 4.3.1.2), by which aiortc looks for it.
+        sender.transport._rtp_router.register_sender(sender, ssrc=0)
 
     def _end(self, error: PushError | StreamClosedError) -> None:
         if not self._over.is_set():
@@ -138,7 +141,10 @@ class WhipPush:
         async def make() -> None:
             await peer.setLocalDescription(await peer.createOffer())
 
-        await within(self._clock, GATHER, make(), late)
+        try:
+            await within(self._clock, GATHER, make(), late)
+        except OfferError as error:
+            raise PushError(PushFault.UNREACHABLE, f"no offer could be made: {error}") from None
         sets = await self._stream.described()
         return with_level(peer.localDescription.sdp, sets.sps[3])
 

@@ -43,11 +43,13 @@ function figures(camera) {
   return parts.join(" · ");
 }
 
+const IDLE = { playing: false, words: "", hint: "", route: "" };
+
 class Tile {
   constructor(name) {
     this.name = name;
     this.camera = null;
-    this.view = { playing: false, words: "", hint: "" };
+    this.view = IDLE;
     this.visible = false;
     this.leaving = 0;
     this.element = template.content.firstElementChild.cloneNode(true);
@@ -58,6 +60,7 @@ class Tile {
       detail: part(".detail"),
       words: part(".words"),
       hint: part(".hint"),
+      route: part(".route"),
       video: part("video"),
     };
     part(".name").textContent = name;
@@ -74,7 +77,7 @@ class Tile {
     shot.setAttribute("aria-label", `Snapshot of camera ${name}`);
     this.player = new Player(name, this.parts.video, {
       onChange: (view) => {
-        this.view = { hint: "", ...view };
+        this.view = { hint: "", route: "", ...view };
         this.draw();
       },
       expecting: () => this.camera?.state === "live",
@@ -102,7 +105,7 @@ class Tile {
     if (wanted) this.player.start();
     else {
       this.player.stop();
-      this.view = { playing: false, words: "", hint: "" };
+      this.view = IDLE;
     }
   }
 
@@ -118,6 +121,8 @@ class Tile {
     parts.detail.title = detail;
     put(parts.words, camera.state === "disabled" ? "Switched off" : view.words);
     put(parts.hint, view.hint);
+    put(parts.route, view.route);
+    parts.route.title = view.route;
   }
 
   remove() {

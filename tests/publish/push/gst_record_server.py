@@ -11,7 +11,7 @@ import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 USER, PASSWORD = "viewer", "geheim:@/?#"
 LAUNCH = (
@@ -51,6 +51,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--auth", choices=("basic", "digest"))
     parser.add_argument("--port", default="0")
+    parser.add_argument("--tls", help="a PEM file with a certificate and its key")
     options = parser.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
@@ -65,6 +66,10 @@ def main():
     )
     if options.auth:
         protect(server, factory, options.auth)
+    if options.tls:
+        auth = server.get_auth() or GstRtspServer.RTSPAuth()
+        auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(options.tls))
+        server.set_auth(auth)
     server.get_mount_points().add_factory("/yard", factory)
     server.attach(None)
     print(server.get_bound_port(), flush=True)

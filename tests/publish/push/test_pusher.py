@@ -193,6 +193,42 @@ async def test_a_defect_is_counted_and_retried_and_reaches_nobody(
     assert logged == ["push failed by a defect"]
 
 
+async def test_a_server_that_fails_in_the_moment_of_the_stop_does_not_keep_it_going(clock: FakeClock) -> None:
+    class Racing(Server):
+        def attempt(self, place: Target, stream: Stream, connected: Callable[[], None]) -> Any:
+            return self
+
+        async def run(self) -> None:
+            async def fail() -> None:
+                raise PushError(PushFault.CLOSED, "the server closed the connection")
+
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    began.set()
+                    await go.wait()
+                    tasks.create_task(fail(), name="read")
+                    stop.set()
+                    await asyncio.Event().wait()
+            except ExceptionGroup as group:
+                raise group.exceptions[0] from None
+
+    began, go, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    stream = Stream("yard", clock=clock)
+    stream.write(packet(0, keyframe=True))
+    place = target("yard", Push(url="rtsp://media/yard"))
+    assert place is not None
+    pusher = Pusher(place, stream, Racing(clock).attempt, clock=clock)
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(pusher.run(), name="push")
+        await began.wait()
+        go.set()
+        await stop.wait()
+        task.cancel()
+        await settle()
+        assert task.done()
+        assert task.cancelled()
+
+
 async def test_a_camera_that_is_taken_away_ends_it(clock: FakeClock) -> None:
     stream = Stream("yard", clock=clock)
     stream.write(packet(0, keyframe=True))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -94,14 +95,14 @@ async def test_a_stream_is_announced_set_up_recorded_and_torn_down(clock: FakeCl
             push.film(3)
             await until(lambda: sum(channel == 0 for channel, _ in server.packets) >= 6)
         await until(lambda: not server.open)
-    assert server.methods == ["OPTIONS", "ANNOUNCE", "SETUP", "RECORD", "TEARDOWN"]
+    assert server.methods == ["OPTIONS", "ANNOUNCE", "SETUP", "RECORD", "GET_PARAMETER", "TEARDOWN"]
     assert {request.url for request in server.asked} == {url, f"{url}/trackID=0"}
     announce, setup, record = server.asked[1:4]
     assert announce.headers["Content-Type"] == "application/sdp"
     assert b"sprop-parameter-sets=Z0LAH9o=,aM48gA==" in announce.body
     assert setup.headers["Transport"] == "RTP/AVP/TCP;unicast;interleaved=0-1;mode=record"
     assert record.headers["Session"] == "4711"
-    assert [int(request.headers["CSeq"]) for request in server.asked] == [1, 2, 3, 4, 5]
+    assert [int(request.headers["CSeq"]) for request in server.asked] == [1, 2, 3, 4, 5, 6]
 
 
 async def test_the_pictures_arrive_with_sender_reports_and_a_goodbye(clock: FakeClock) -> None:
@@ -394,22 +395,26 @@ async def test_stopping_waits_for_a_silent_server_no_longer_than_a_second(clock:
 # While it records
 
 
-async def test_the_server_hears_from_us_in_half_its_timeout(clock: FakeClock) -> None:
-    server = MediaServer()
+@pytest.mark.parametrize(
+    ("session", "every"), [("1;timeout=8", 4), ("1;timeout=60", 10), ("1", 10), ("1;timeout=0", 10)]
+)
+async def test_the_server_hears_from_us_in_half_its_timeout_or_sooner(
+    clock: FakeClock, session: str, every: float
+) -> None:
+    server = MediaServer(session=session)
     async with serving(server) as url, pushing(url, clock) as push:
         await recording(server, push)
-        await clock.advance(14.9)
-        assert "GET_PARAMETER" not in server.methods
         for count in (1, 2, 3):
-            await clock.advance(15)
             await until(lambda count=count: server.methods.count("GET_PARAMETER") == count)
+            await clock.advance(every - 0.5)
+            assert server.methods.count("GET_PARAMETER") == count
+            await clock.advance(0.6)
 
 
 async def test_a_server_without_get_parameter_is_asked_for_its_options(clock: FakeClock) -> None:
     server = MediaServer(public="OPTIONS, ANNOUNCE, SETUP, RECORD")
     async with serving(server) as url, pushing(url, clock) as push:
         await recording(server, push)
-        await clock.advance(15.1)
         await until(lambda: server.methods.count("OPTIONS") == 2)
 
 
@@ -417,14 +422,13 @@ async def test_a_server_that_does_not_know_what_it_said_it_knows_is_asked_otherw
     server = MediaServer(answers={"GET_PARAMETER": "RTSP/1.0 501 NoCRLFCSEQCRLFCRLF"})
     async with serving(server) as url, pushing(url, clock) as push:
         await recording(server, push)
-        await clock.advance(15.1)
         await until(lambda: "GET_PARAMETER" in server.methods)
-        await clock.advance(15)
+        await clock.advance(module.HEARTBEAT + 0.1)
         await until(lambda: server.methods.count("OPTIONS") == 2)
         assert not push.task.done()
 
 
-async def test_over_tcp_a_server_that_reads_need_not_answer(clock: FakeClock) -> None:
+async def test_a_server_that_never_answers_while_it_records_may_do_so(clock: FakeClock) -> None:
     server = MediaServer(answers={"GET_PARAMETER": HANG})
     async with serving(server) as url, pushing(url, clock) as push:
         await recording(server, push)
@@ -435,11 +439,21 @@ async def test_over_tcp_a_server_that_reads_need_not_answer(clock: FakeClock) ->
         assert not push.task.done()
 
 
+async def test_a_server_that_answers_no_more_is_given_up(clock: FakeClock) -> None:
+    server = MediaServer()
+    async with serving(server) as url, pushing(url, clock) as push:
+        await recording(server, push)
+        await until(lambda: "GET_PARAMETER" in server.methods)
+        server.answers["GET_PARAMETER"] = HANG
+        await clock.advance(module.HEARTBEAT + 0.1)
+        await until(lambda: server.methods.count("GET_PARAMETER") == 2)
+        await clock.advance(ANSWER + 0.1)
+        assert await push.fault() is PushFault.STALLED
+
+
 async def test_a_session_that_the_server_forgot_is_begun_anew(clock: FakeClock) -> None:
     server = MediaServer(answers={"GET_PARAMETER": "RTSP/1.0 454 Session Not FoundCRLFCSEQCRLFCRLF"})
     async with serving(server) as url, pushing(url, clock) as push:
-        await recording(server, push)
-        await clock.advance(15.1)
         assert await push.fault() is PushFault.CLOSED
 
 
@@ -470,3 +484,14 @@ async def test_nothing_is_left_of_a_push(clock: FakeClock) -> None:
         assert not push.stream._readers
         await until(lambda: not server.open)
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize(
+    ("number", "fault"),
+    [(errno.ETIMEDOUT, PushFault.STALLED), (errno.ECONNRESET, PushFault.CLOSED), (0, PushFault.CLOSED)],
+)
+def test_a_broken_connection_is_told_in_words(number: int, fault: PushFault) -> None:
+    error = module._translated(OSError(number, "gone") if number else ConnectionResetError("Connection lost"))
+    assert isinstance(error, PushError)
+    assert error.fault is fault
+    assert "server" in str(error)

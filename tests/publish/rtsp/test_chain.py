@@ -55,3 +55,39 @@ def publishes(config: Path, folder: Path) -> None:
     log = (folder / "daemon.log").read_text()
     assert "secret-1" not in log
     assert "secret-2" not in log
+
+
+def test_two_daemons_in_a_row_and_the_second_sees_what_it_may(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+    (first / "config.toml").write_text(
+        """
+[viewers.second]
+password = "secret-1"
+cameras = ["yard"]
+[cameras.yard]
+source = "demo:?size=320x240&fps=10"
+[cameras.gate]
+source = "demo:?size=320x240&fps=10"
+"""
+    )
+    with daemon(["run", "-c", str(first / "config.toml")], first) as source:
+        tables = "".join(
+            f"""
+[cameras.{name}]
+source = "{source.rtsp}/{name}"
+username = "second"
+password = "secret-1"
+"""
+            for name in ("yard", "gate", "nowhere")
+        )
+        (second / "config.toml").write_text(tables)
+        with daemon(["run", "-c", str(second / "config.toml")], second) as watcher:
+            eventually(lambda: watcher.shown("yard") >= 20, "the pictures are published again")
+            errors = [watcher.json(f"/api/cameras/{name}")["last_error"] for name in ("gate", "nowhere")]
+            assert errors[0].replace("gate", "nowhere") == errors[1]
+            print(f"faceanond: {errors[0]}")
+            assert watcher.shown("gate") == 0
+            assert watcher.stop() == 0
+        assert source.stop() == 0

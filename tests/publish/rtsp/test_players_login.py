@@ -56,7 +56,8 @@ async def test_ffprobe_logs_in(way: str, tmp_path: Path) -> None:
 async def test_gstreamer_logs_in(way: str, tmp_path: Path) -> None:
     tool, files = need_tool("gst-launch-1.0"), certificates.make(tmp_path)
     async with studio(VIEWERS, files) as camera:
-        for password in (GOOD, BAD):
+        # Refused, it tries for seven seconds, so once is enough.
+        for password in (GOOD, BAD) if way == "tcp" else (GOOD,):
             # Over RTSPS it asks for UDP first and is told 461; then it takes what there is.
             url = camera.secure_url if way == "tls" else camera.url
             how = ["tls-validation-flags=0"] if way == "tls" else [f"protocols={way}"]
@@ -72,8 +73,11 @@ async def test_gstreamer_logs_in(way: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("way", ["tcp", "udp"])
 async def test_vlc_logs_in(way: str) -> None:
-    """VLC refuses to run as root. Its RTSP module (live555) is not part of Debian's packages."""
-    vlc, probe = need_tool("cvlc"), need_tool("ffprobe")
+    """VLC refuses to run as root. Debian builds it without its RTSP module (live555), so that no package that .ci/run
+    could install brings it, and this runs only where somebody has added it."""
+    vlc, probe = shutil.which("cvlc"), need_tool("ffprobe")
+    if vlc is None:
+        pytest.skip("there is no VLC here")
     with nobodys_folder() as folder:
         as_nobody = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
         start = [*as_nobody, "env", f"HOME={folder}", vlc]

@@ -323,6 +323,9 @@ async def test_any_number_of_viewers_share_a_single_port() -> None:
             for watching in (one, other, third):
                 assert (await watching.picture()).width == 320
             assert streams["lobby"].viewers() == {"webrtc": 2}
+            with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as stranger:
+                stranger.sendto(b"hello", ("127.0.0.1", first))
+            await until(lambda: service.dropped().get("unknown"))
             assert await service.end(answers[0].session_id)
             await until(lambda: service.sessions == 2)
             assert (await other.picture()).width == 320
@@ -434,8 +437,15 @@ async def test_three_hundred_mutated_offers_leave_no_trace() -> None:
         assert len(asyncio.all_tasks()) == tasks
 
 
-async def test_twenty_viewers_that_come_and_go_leave_no_trace() -> None:
-    async with live("lobby") as (service, streams):
+@pytest.mark.parametrize("shared", [False, True])
+async def test_twenty_viewers_that_come_and_go_leave_no_trace(shared: bool) -> None:
+    ports = free_range(1) if shared else (0, 0)
+    async with live("lobby", settings=WebRtc(udp_ports=ports)) as (service, streams):
+        if shared:
+            # The socket for the address where viewers ask is opened for the first of them.
+            answer = await service.offer("lobby", offer(), local="127.0.0.1")
+            assert await service.end(answer.session_id)
+            await gone(service)
         before, tasks = sockets(), len(asyncio.all_tasks())
         for _ in range(20):
             async with viewer() as one:

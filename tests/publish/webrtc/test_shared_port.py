@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 from collections.abc import AsyncIterator
 
@@ -120,6 +121,26 @@ async def test_a_message_with_a_spoilt_attribute_is_no_error(port: SharedPort) -
         assert port.peers == 0
 
 
+async def test_damaged_datagrams_are_no_errors_and_get_nothing(
+    port: SharedPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dice = random.Random(20261127)
+    async with agent(Network(shared=port)) as one:
+        sent = Sent(gate(port), monkeypatch)
+        gate(port).datagram_received(check(one), ONE)
+        sent.datagrams.clear()
+        for _ in range(2000):
+            data = bytearray(check(one))
+            # All but the checksum at the end is signed.
+            for place in dice.sample(range(len(data) - 8), dice.randint(1, 4)):
+                data[place] ^= dice.randint(1, 255)
+            data = data[: dice.choice([len(data), dice.randint(0, len(data))])]
+            gate(port).datagram_received(bytes(data), dice.choice([ONE, OTHER]))
+        assert sent.datagrams == []
+        assert port.peers == 1
+        assert one._queue.qsize() <= 256
+
+
 async def test_an_address_in_use_goes_to_another_session_only_by_a_round_trip(
     port: SharedPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,11 +247,30 @@ async def test_a_socket_that_nobody_uses_any_more_is_closed(port: SharedPort) ->
         assert "127.0.0.1" in port._gates
 
 
-async def test_a_socket_that_breaks_ends_its_sessions_parts(port: SharedPort) -> None:
+async def test_a_socket_that_breaks_ends_its_sessions_parts_and_is_opened_anew_for_the_next(port: SharedPort) -> None:
+    network = Network(shared=port)
+    async with agent(network) as one:
+        (place,) = [place for place in one._protocols if place.local_candidate.host == "127.0.0.1"]
+        broken = gate(port)
+        assert broken._transport is not None
+        broken._transport.abort()
+        await settle()
+        assert place.transport.is_closing()
+        async with agent(network) as other:
+            assert gate(port) is not broken
+            gate(port).datagram_received(check(other), ONE)
+            assert port.peers == 1
+
+
+@pytest.mark.parametrize("peer", [("198.51.100.1", 0), ("198.51.100.1", 70000), ("2001:db8::1", 5000)])
+async def test_an_address_that_cannot_be_sent_to_does_not_close_the_socket(
+    port: SharedPort, peer: tuple[str, int]
+) -> None:
     async with agent(Network(shared=port)) as one:
         (place,) = [place for place in one._protocols if place.local_candidate.host == "127.0.0.1"]
-        gate(port).connection_lost(OSError("broken"))
-        assert place.transport.is_closing()
+        place.transport.sendto(b"data", peer)
+        await settle()
+        assert not gate(port).broken
 
 
 async def test_two_agents_find_each_other_through_the_port(port: SharedPort) -> None:

@@ -15,7 +15,9 @@ from faceanond.errors import PushError, PushFault
 from faceanond.publish.push.network import Network
 from faceanond.publish.push.target import target
 from faceanond.publish.stream import KEYFRAME_SPACING, Stream, StreamClosedError
+from faceanond.publish.webrtc import ice
 from faceanond.publish.webrtc import whip as module
+from faceanond.publish.webrtc.errors import NoFreePortError
 from faceanond.publish.webrtc.whip import HANDSHAKE, SILENCE, WhipPush
 from tests.conftest import FakeClock
 from tests.publish.webrtc.feed import Pattern, feed, until
@@ -140,6 +142,20 @@ async def test_what_aiortc_stumbles_over_is_told_as_the_servers_fault(monkeypatc
     server = WhipServer()
     async with whip(server) as url, pushing(url) as one:
         assert await one.fault() is PushFault.MALFORMED
+
+
+async def test_without_a_free_port_nothing_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def none(*_: object, **__: object) -> None:
+        raise NoFreePortError("no UDP port of this machine is free")
+
+    monkeypatch.setattr(ice.EdgeConnection, "get_component_candidates", none)
+    server = WhipServer()
+    async with whip(server) as url, pushing(url) as one:
+        error = await one.error()
+        assert isinstance(error, PushError)
+        assert error.fault is PushFault.UNREACHABLE
+        assert "no UDP port" in str(error)
+    assert server.offers == []
 
 
 class Silent(WhipServer):

@@ -1,0 +1,186 @@
+"""Fragmented MP4 for players and for networks without UDP: `stream.mp4` over HTTP, and `stream.ws` over a WebSocket.
+
+The page plays the WebSocket: a browser opens six HTTP/1.1 connections to a host and no more, so that six endless
+answers would leave none to ask anything else, while WebSockets are counted apart (255 in Chromium, 200 in Firefox).
+
+A viewer takes one of the `http.max_streams` places. One who is slow loses pictures in its own ring, one who takes
+nothing is cut off, and one whose machine is gone is found, see `receiver`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from http import HTTPStatus
+
+import structlog
+from aiohttp import WSCloseCode, hdrs, web
+
+from faceanond.config.model import Http
+from faceanond.publish.mp4_feed import AT_ONCE, EXACT, HOLD, PROTOCOL, Mp4Feed, SizeChangedError, Timing
+from faceanond.publish.packet import CLOCK_RATE
+from faceanond.publish.stream import Stream, StreamClosedError
+from faceanond.web.auth import no_such_camera
+from faceanond.web.problem import ProblemError
+from faceanond.web.receiver import Receiver, ReceiverGoneError
+from faceanond.web.view import Fleet
+
+log = structlog.get_logger(__name__)
+
+START_WITHIN = 5.0
+"""Seconds for the first keyframe: a camera that has pictures makes one within a second or two."""
+RETRY_PLACE = 10
+RETRY_PICTURE = 5
+"""Seconds after which it makes sense to ask again: for a place, for a picture."""
+CLOSE_WITHIN = 2.0
+"""Seconds for a WebSocket's viewer to agree to the end."""
+LARGEST_MESSAGE = 1024
+"""Bytes that a WebSocket's viewer may say at once; it has nothing to say."""
+ENDS = (StreamClosedError, SizeChangedError, ReceiverGoneError)
+"""How a stream that has begun comes to its end; none is an error."""
+HEADERS = {
+    hdrs.CACHE_CONTROL: "no-store",
+    hdrs.ACCEPT_RANGES: "none",  # a stream has no end from which to count, and no past
+    "X-Accel-Buffering": "no",  # nginx would keep the answer back until its buffers are full
+}
+
+
+class Mp4Routes:
+    """The handlers of `/cameras/NAME/stream.mp4` and `/cameras/NAME/stream.ws`."""
+
+    def __init__(self, fleet: Fleet, settings: Http) -> None:
+        self._fleet = fleet
+        self._most = settings.max_streams
+        self._viewers = 0
+
+    def install(self, app: web.Application) -> None:
+        app.router.add_get("/cameras/{name}/stream.mp4", self.stream)
+        app.router.add_get("/cameras/{name}/stream.ws", self.socket, allow_head=False)
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """Endless: until the camera's stream or the size of its pictures ends it. Ranges are ignored, as RFC 9110
+        allows, for there is nothing to count from.
+        """
+        stream = self._stream(request)
+        if request.method == hdrs.METH_HEAD:
+            return web.Response(content_type="video/mp4", headers=HEADERS)
+        response = web.StreamResponse(headers=HEADERS)
+        response.force_close()
+        receiver = Receiver(request.transport)
+        with self._place(), suppress(*ENDS):
+            async with _watching(stream, EXACT) as feed:
+                media_type, head = await _begun(feed)
+                response.headers[hdrs.CONTENT_TYPE] = media_type
+                await receiver.take(response.prepare(request))
+                await receiver.take(response.write(head))
+                while True:
+                    await receiver.take(response.write(await receiver.following(feed)))
+        if not response.prepared:
+            raise _no_stream()  # it ended just now
+        return response
+
+    async def socket(self, request: web.Request) -> web.StreamResponse:
+        """In front of each initialisation segment comes a text, JSON: its media type, and how many seconds each picture
+        lasts at most. A place or a picture that is missing is told by the code 1013 and in words, since scripts cannot
+        read the status of a handshake that failed.
+        """
+        stream = self._stream(request)
+        channel = web.WebSocketResponse(compress=False, timeout=CLOSE_WITHIN, max_msg_size=LARGEST_MESSAGE)
+        await channel.prepare(request)
+        code, words = WSCloseCode.GOING_AWAY, "the camera's stream has ended"
+        try:
+            with self._place():
+                trouble = await _talk(stream, channel, Receiver(request.transport))
+        except ProblemError as error:
+            trouble = error
+        if trouble is not None:
+            code, words = WSCloseCode.TRY_AGAIN_LATER, trouble.detail
+        await channel.close(code=code, message=words.encode())
+        return channel
+
+    def _stream(self, request: web.Request) -> Stream:
+        name = request.match_info["name"]
+        if self._fleet.camera(name) is None:
+            raise no_such_camera()
+        stream = self._fleet.stream(name)
+        if stream is None:
+            raise _no_stream()
+        return stream
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if self._viewers >= self._most:
+            detail = f"all {self._most} places for viewers are taken (http.max_streams)"
+            raise _later(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_PLACE)
+        self._viewers += 1
+        try:
+            yield
+        finally:
+            self._viewers -= 1
+
+
+async def _begun(feed: Mp4Feed) -> tuple[str, bytes]:
+    """What `Mp4Feed.start` gives. Raises ProblemError when the camera sends no picture for a while."""
+    try:
+        async with asyncio.timeout(START_WITHIN):
+            return await feed.start()
+    except TimeoutError:
+        raise _later(HTTPStatus.SERVICE_UNAVAILABLE, "the camera sends no picture now", RETRY_PICTURE) from None
+
+
+async def _send(feed: Mp4Feed, channel: web.WebSocketResponse, receiver: Receiver) -> None:
+    """Sends the stream through a WebSocket. Raises what ends it."""
+    while True:
+        media_type, head = await _begun(feed)
+        await receiver.take(channel.send_str(json.dumps({"type": media_type, "hold": HOLD / CLOCK_RATE})))
+        await receiver.take(channel.send_bytes(head))
+        with suppress(SizeChangedError):
+            while True:
+                await receiver.take(channel.send_bytes(await receiver.following(feed)))
+
+
+async def _talk(stream: Stream, channel: web.WebSocketResponse, receiver: Receiver) -> ProblemError | None:
+    """Sends until one end has enough. Gives the trouble when the camera sends no picture."""
+
+    async def serve() -> ProblemError | None:
+        with suppress(*ENDS):
+            async with _watching(stream, AT_ONCE) as feed:
+                try:
+                    await _send(feed, channel, receiver)
+                except ProblemError as error:
+                    return error
+        return None
+
+    async with asyncio.TaskGroup() as tasks:
+        sending = tasks.create_task(serve(), name=f"mp4 viewer {stream.camera}")
+        # Whatever a viewer says, also that it leaves, is the end; pings are answered inside.
+        hearing = tasks.create_task(channel.receive(), name=f"mp4 viewer {stream.camera} speaks")
+        await asyncio.wait((sending, hearing), return_when=asyncio.FIRST_COMPLETED)
+        sending.cancel()
+        hearing.cancel()
+    return None if sending.cancelled() else sending.result()
+
+
+@asynccontextmanager
+async def _watching(stream: Stream, timing: Timing) -> AsyncIterator[Mp4Feed]:
+    """A feed of the stream, whose beginning and end are told to the log."""
+    log.info("viewer joined", camera=stream.camera, protocol=PROTOCOL)
+    reason = "left"
+    try:
+        async with Mp4Feed(stream, timing) as feed:
+            yield feed
+    except (*ENDS, ProblemError) as error:
+        reason = str(error)
+        raise
+    finally:
+        log.info("viewer left", camera=stream.camera, protocol=PROTOCOL, reason=reason)
+
+
+def _no_stream() -> ProblemError:
+    return _later(HTTPStatus.CONFLICT, "the camera has no stream now", RETRY_PICTURE)
+
+
+def _later(status: HTTPStatus, detail: str, seconds: int) -> ProblemError:
+    return ProblemError(status, detail, {str(hdrs.RETRY_AFTER): str(seconds)})

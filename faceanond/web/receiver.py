@@ -1,0 +1,72 @@
+"""One viewer's connection while a stream runs over it: how long it may stand still, and how we hear that it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable
+
+from faceanond.publish.mp4_feed import Mp4Feed
+
+STUCK = 10.0
+"""Seconds in which a viewer must take what waits for it."""
+LOOK = 1.0
+"""Seconds between two looks whether the viewer of a camera without pictures is still there."""
+SEND_BUFFER = 256 * 1024
+"""Bytes for the kernel's side: left to itself it grows to several MB, which are seconds of old video."""
+UNACKNOWLEDGED = 10_000
+"""Milliseconds after which data, or the kernel's question whether somebody is there, is given up without an answer."""
+ASK_AFTER, ASK_EVERY = 4, 3
+"""Seconds of silence until the kernel asks whether the viewer's machine is still there, and between its questions."""
+
+
+class ReceiverGoneError(Exception):
+    """Nobody takes the stream any more; the message is the reason."""
+
+
+class Receiver:
+    """Bounds what a viewer's connection holds and how long it may hold it. Closed by aiohttp, or cut off here.
+
+    `transport` is a request's: None when the viewer has left already.
+    """
+
+    def __init__(self, transport: asyncio.Transport | None) -> None:
+        self._transport = transport
+        connection = transport.get_extra_info("socket") if transport is not None else None
+        if connection is not None:
+            _tune(connection)
+
+    async def take(self, sending: Awaitable[object]) -> None:
+        """Waits for something to be sent. Raises ReceiverGoneError when it is not taken, having cut it off."""
+        try:
+            async with asyncio.timeout(STUCK):
+                await sending
+        except TimeoutError:
+            if self._transport is not None:
+                self._transport.abort()
+            raise ReceiverGoneError("takes nothing") from None
+        except ConnectionError:
+            raise ReceiverGoneError("left") from None
+
+    async def following(self, feed: Mp4Feed) -> bytes:
+        """The feed's next part. Raises ReceiverGoneError when the viewer leaves meanwhile, and what the feed raises."""
+        while True:
+            try:
+                async with asyncio.timeout(LOOK):
+                    return await feed.get()
+            except TimeoutError:
+                if self._transport is None or self._transport.is_closing():
+                    raise ReceiverGoneError("left") from None
+
+
+def _tune(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # As Linux calls them; a system that has them not keeps its own times.
+    for option, value in (
+        ("TCP_KEEPIDLE", ASK_AFTER),
+        ("TCP_KEEPINTVL", ASK_EVERY),
+        ("TCP_USER_TIMEOUT", UNACKNOWLEDGED),
+    ):
+        if hasattr(socket, option):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

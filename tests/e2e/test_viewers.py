@@ -1,0 +1,68 @@
+"""A daemon with viewers, as each of them sees it, on all of its listeners."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import need_tool
+from tests.e2e.daemon import Daemon, daemon, eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.may_block]
+
+CONFIG = """
+[viewers.guard]
+password = "guards-password"
+cameras = ["lobby"]
+[viewers.scraper]
+token = "token-of-the-scraper"
+[cameras.lobby]
+source = "demo:"
+[cameras.yard]
+source = "demo:"
+"""
+GUARD = "Basic " + base64.b64encode(b"guard:guards-password").decode()
+SCRAPER = "Bearer token-of-the-scraper"
+
+
+def ask(running: Daemon, path: str, login: str | None = None) -> tuple[int, bytes]:
+    request = urllib.request.Request(running.url + path, headers={"Authorization": login} if login else {})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def plays(url: str) -> bool:
+    command = [need_tool("ffprobe"), "-v", "error", "-rtsp_transport", "tcp", "-show_streams", url]
+    return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
+
+
+def test_each_viewer_gets_its_own_and_nobody_else_anything(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG)
+    with daemon(["run", "-c", str(config)], tmp_path) as running:
+        assert json.loads(ask(running, "/readyz")[1]) == {"ok": True}
+        for path in ("/", "/metrics", "/api/cameras", "/cameras/lobby/snapshot.jpg"):
+            assert ask(running, path)[0] == 401
+            assert ask(running, path, "Bearer not-the-scrapers-token")[0] == 401
+        assert [camera["name"] for camera in json.loads(ask(running, "/api/cameras", GUARD)[1])["cameras"]] == ["lobby"]
+        eventually(lambda: ask(running, "/cameras/lobby/snapshot.jpg", GUARD)[1].startswith(b"\xff\xd8"), "a picture")
+        assert ask(running, "/cameras/yard/snapshot.jpg", GUARD)[0] == 404
+        assert ask(running, "/metrics", GUARD)[0] == 403
+        status, body = ask(running, "/metrics", SCRAPER)
+        assert status == 200
+        assert b'faceanond_logins_failed_total{protocol="http"} 4.0' in body
+        address = running.rtsp.removeprefix("rtsp://")
+        assert plays(f"rtsp://guard:guards-password@{address}/lobby")
+        assert not plays(f"rtsp://guard:guards-password@{address}/yard")
+        assert not plays(f"rtsp://{address}/lobby")
+        assert "not-the-scrapers-token" not in running.log.read_text()
+        assert running.stop() == 0
