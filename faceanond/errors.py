@@ -82,6 +82,19 @@ class SourceFault(StrEnum):
     INTERNAL = "internal"
 
 
+class RecordFault(StrEnum):
+    """Why a recording failed: the closed set behind `record_failures_total{reason}`."""
+
+    FULL = "full"
+    READ_ONLY = "read_only"
+    DENIED = "denied"
+    GONE = "gone"
+    IN_USE = "in_use"
+    STALLED = "stalled"
+    IO = "io"
+    INTERNAL = "internal"
+
+
 class SourceError(FaceanondError):
     """A camera could not be opened, or stopped. `fault` is for metrics, `str()` for people (no credentials)."""
 

@@ -28,6 +28,32 @@ class OverloadState(StrEnum):
     CONCEALING = "concealing"
 
 
+class RecordState(StrEnum):
+    """What becomes of a camera's recording; the label of `record_state`."""
+
+    OFF = "off"
+    STARTING = "starting"
+    RECORDING = "recording"
+    FAILING = "failing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordStatus:
+    """One camera's recordings at one moment. `segments`, `size` (bytes) and `oldest` (Unix time) are what is on disk,
+    counters count since the process started: bytes that were written, failures by reason, files deleted by reason.
+    """
+
+    state: RecordState = RecordState.OFF
+    last_error: str | None = None
+    segments: int = 0
+    size: int = 0
+    oldest: float | None = None
+    written: int = 0
+    lost: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
+    deleted: Mapping[str, int] = field(default_factory=dict)
+
+
 class PushState(StrEnum):
     """Where the push of a camera's stream is in its life."""
 
@@ -93,6 +119,7 @@ class CameraStatus:
     overload: OverloadState = OverloadState.NONE
     vp8: bool = False
     push: PushStatus | None = None
+    record: RecordStatus = RecordStatus()
 
     @property
     def up(self) -> bool:

@@ -27,6 +27,7 @@ import structlog
 import faceanond
 from faceanond.anonymise.frame import AnonymisedFrame
 from faceanond.config.model import Camera, Encode, Log, Push
+from faceanond.config.record import RecordOptions
 from faceanond.config.types import Source
 from faceanond.daemon.fleet import CameraView
 from faceanond.evaluate.report import Result
@@ -45,13 +46,15 @@ from faceanond.publish.packet import Codec, EncodedPacket
 from faceanond.publish.push.network import Network
 from faceanond.publish.push.rtsp import RtspPush
 from faceanond.publish.push.target import Target
+from faceanond.publish.record.index import Index, Segment
+from faceanond.publish.record.recorder import Recorder
 from faceanond.publish.rtp import Packetiser
 from faceanond.publish.rtsp.session import Session
 from faceanond.publish.snapshot import jpeg
 from faceanond.publish.stream import Stream
 from faceanond.publish.vp8 import Vp8Encoder
 from faceanond.publish.webrtc.track import PassthroughTrack
-from faceanond.status import CameraStatus, InferenceStatus, PushStatus
+from faceanond.status import CameraStatus, InferenceStatus, PushStatus, RecordStatus
 from faceanond.web.api import camera_json
 from tests.conftest import FakeClock
 from tests.pictures import raw_frame
@@ -84,6 +87,12 @@ WAYS: dict[tuple[str, str], Leaves] = {
     ("pipeline/file.py", "write"): Leaves.SEALED,
     ("pipeline/file.py", "open"): Leaves.WORDS,
     ("pipeline/camera.py", "write"): Leaves.PACKETS,
+    ("publish/record/recorder.py", "write"): Leaves.PACKETS,
+    ("publish/record/disk.py", "pwrite"): Leaves.PACKETS,
+    ("web/recordings.py", "StreamResponse"): Leaves.PACKETS,
+    ("web/recordings.py", "write"): Leaves.PACKETS,
+    ("web/recordings.py", "Response"): Leaves.NOTHING,  # 304
+    ("web/recordings.py", "json_response"): Leaves.WORDS,
     ("pipeline/second.py", "write"): Leaves.PACKETS,
     ("publish/webrtc/track.py", "Packet"): Leaves.PACKETS,
     ("publish/rtsp/session.py", "send"): Leaves.PACKETS,
@@ -114,7 +123,8 @@ WAYS: dict[tuple[str, str], Leaves] = {
     ("publish/webrtc/tcp_port.py", "create_server"): Leaves.NOTHING,
     ("publish/webrtc/tcp_port.py", "write"): Leaves.PACKETS,
     ("web/server.py", "create_server"): Leaves.NOTHING,
-    ("web/app.py", "Response"): Leaves.SEALED,
+    ("web/app.py", "Response"): Leaves.WORDS,
+    ("web/snapshots.py", "Response"): Leaves.SEALED,
     ("web/app.py", "json_response"): Leaves.WORDS,
     ("web/mp4.py", "Response"): Leaves.WORDS,
     ("web/mp4.py", "StreamResponse"): Leaves.PACKETS,
@@ -150,16 +160,16 @@ MAY_PRINT = ("cli.py", "daemon/")
 """Commands talk to the person who started them."""
 
 CALLS = frozenset((
-    "write", "writelines", "write_bytes", "write_text", "write_eof", "sendto", "send", "sendall", "sendmsg",
+    "write", "writelines", "pwrite", "pwritev", "write_bytes", "write_text", "write_eof", "sendto", "send",
+    "sendall", "sendmsg", "sendfile", "mux", "imwrite", "imencode", "imshow", "tofile", "save", "savez",
+    "savez_compressed", "savetxt", "dump", "Response", "StreamResponse", "FileResponse", "json_response",
+    "WebSocketResponse", "EventSourceResponse", "print", "fdopen", "mkstemp", "NamedTemporaryFile", "TemporaryFile",
+    "Popen", "system", "check_call", "check_output", "create_subprocess_exec", "create_subprocess_shell",
+    "SharedMemory", "memfd_create", "mmap", "ClientSession", "request", "create_datagram_endpoint",
+    "open_connection", "open_unix_connection", "create_connection", "create_server", "create_unix_server",
+    "start_server", "start_unix_server", "socket", "socketpair", "Packet", "MediaRecorder", "MediaRelay",
+    "add_stream_from_template", "to_image", "replaceTrack", "set_trace", "breakpoint", "dump_traceback",
     "send_bytes", "send_str", "send_json",
-    "sendfile", "mux", "imwrite", "imencode", "imshow", "tofile", "save", "savez", "savez_compressed", "savetxt",
-    "dump", "Response", "StreamResponse", "FileResponse", "json_response", "WebSocketResponse", "EventSourceResponse",
-    "print", "fdopen", "mkstemp", "NamedTemporaryFile", "TemporaryFile", "Popen", "system", "check_call",
-    "check_output", "create_subprocess_exec", "create_subprocess_shell", "SharedMemory", "memfd_create", "mmap",
-    "ClientSession", "request", "create_datagram_endpoint", "open_connection", "open_unix_connection",
-    "create_connection", "create_server",
-    "create_unix_server", "start_server", "start_unix_server", "socket", "socketpair", "Packet", "MediaRecorder",
-    "MediaRelay", "add_stream_from_template", "to_image", "replaceTrack", "set_trace", "breakpoint", "dump_traceback",
 ))  # fmt: skip
 """Names of calls that hand something out, of the libraries at hand. "open" counts when it opens for writing."""
 PICTURES = {"RawFrame", "Planes", "Plane", "NDArray", "ndarray", "VideoFrame", "MatLike", "Detections", "memoryview"}
@@ -356,7 +366,9 @@ def uses(function: ast.AST, name: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("kind", [CameraStatus, InferenceStatus, PushStatus, Tally, FaceFrame, Label, Result])
+@pytest.mark.parametrize(
+    "kind", [CameraStatus, RecordStatus, Segment, InferenceStatus, PushStatus, Tally, FaceFrame, Label, Result]
+)
 def test_what_pages_metrics_and_reports_are_told_holds_no_picture(kind: type) -> None:
     for name, hint in get_type_hints(kind).items():
         settings = (kind, name) == (Result, "settings")  # tables of the configuration, as JSON
@@ -573,9 +585,10 @@ class Smuggling:
 
     def __init__(self, contraband: object) -> None:
         self.camera = "yard"
+        self.dropped = 0
         self._contraband = contraband
 
-    def subscribe(self, protocol: str) -> Smuggling:
+    def subscribe(self, protocol: str, **_: object) -> Smuggling:
         return self
 
     async def __aenter__(self) -> Smuggling:
@@ -649,6 +662,26 @@ async def test_an_rtsp_session_refuses(impostor: Callable[[], Any]) -> None:
     assert caught.group_contains(REFUSED)
     session.end()
     assert sent == []
+
+
+@pytest.mark.parametrize("impostor", [*IMPOSTORS.values(), PacketLookAlike], ids=[*IMPOSTORS, "a packet's look-alike"])
+async def test_a_recorder_refuses(impostor: Callable[[], Any]) -> None:
+    class Untouched:
+        """Whatever is asked of threads or disk is a way further than anything may come."""
+
+    recorder = Recorder(
+        Smuggling(impostor()),  # type: ignore[arg-type]
+        RecordOptions(enabled=True),
+        disk=Untouched(),  # type: ignore[arg-type]
+        threads=Untouched(),  # type: ignore[arg-type]
+        index=Index(),
+        clock=FakeClock(),
+        stray=pytest.fail,
+        tidy=lambda: None,
+    )
+    with pytest.raises(TypeError, match="only an EncodedPacket"):
+        await recorder._record(Smuggling(impostor()))  # type: ignore[arg-type]
+    assert recorder.written == 0
 
 
 @impostors

@@ -77,6 +77,8 @@ def _risks(config: Config) -> Iterator[tuple[Path, str]]:
         here: Path = ("cameras", name)
         if camera.username is not None and camera.password is None:
             yield (*here, "username"), "a user name without a password; the camera will be asked with an empty one"
+        if camera.enabled and camera.record.enabled and not camera.record.keep:
+            yield (*here, "record", "keep"), "recordings have no age limit; they are kept until their space is needed"
         if not camera.tls_verify and camera.source.scheme in {"rtsps", "https"}:
             message = "the camera's certificate is not checked: anyone in between can read the password"
             yield (*here, "tls_verify"), message

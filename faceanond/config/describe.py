@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Literal, Union, get_args, get_origin
@@ -85,6 +85,10 @@ def _bare(annotation: object, constraints: tuple[object, ...] = ()) -> Slot:
 
 def seconds(value: float) -> str:
     """A duration as the file writes it."""
+    if value >= 3600 and value % 3600 == 0:
+        return f"{value / 3600:g}h"
+    if value >= 300 and value % 60 == 0:
+        return f"{value / 60:g}m"
     return f"{value * 1000:g}ms" if 0 < value < 1 else f"{value:g}s"
 
 
@@ -93,10 +97,20 @@ def bits(value: float) -> str:
     return f"{value / 1_000_000:g}M" if value >= 1_000_000 else f"{value / 1000:g}k"
 
 
+def size(value: float) -> str:
+    """A number of bytes as the file writes it."""
+    for unit, letter in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (1000, "k")):
+        if value >= unit and value * 1000 % unit == 0:
+            return f"{value / unit:g}{letter}"
+    return f"{value:g}"
+
+
 _TYPES: Mapping[object, str] = {
     types.Duration: 'a duration such as "200ms", "10s" or "5m"',
     types.Interval: '"0s" for off, or a duration of at least "1s"',
     types.Bitrate: 'bits per second, such as 500000, "500k" or "2M"',
+    types.Size: 'a size such as "500M" or "20G"',
+    types.Folder: "the absolute path of a folder",
     types.Address: '"HOST:PORT", such as "127.0.0.1:8080"',
     types.OptionalAddress: '"HOST:PORT", such as ":8322", or "" for none',
     types.PortRange: '"FIRST-LAST", such as "40000-40100", or "0" for any',
@@ -110,6 +124,12 @@ _TYPES: Mapping[object, str] = {
     types.CameraPattern: 'the name of a camera, with "*" for any letters',
     types.PushUrl: f"a URL: {', '.join(f'{scheme}:' for scheme in types.PUSH_SCHEMES)}; or nothing",
     types.IceUrl: '"stun:HOST:PORT" or "turn:HOST:PORT"',
+}
+_UNITS: Mapping[object, Callable[[float], str]] = {
+    types.Duration: seconds,
+    types.Interval: seconds,
+    types.Bitrate: bits,
+    types.Size: size,
 }
 _KINDS = {get_args(annotated)[1]: annotated for annotated in _TYPES}
 
@@ -144,8 +164,8 @@ def shown(value: object, what: Slot) -> str:
     text = ascii_quoted(value) if isinstance(value, str) else str(value)
     if isinstance(value, bool):
         text = "true" if value else "false"
-    elif isinstance(value, (int, float)) and kind in (types.Duration, types.Interval, types.Bitrate):
-        text = f'"{bits(value) if kind is types.Bitrate else seconds(value)}"'
+    elif isinstance(value, (int, float)) and kind in _UNITS:
+        text = f'"{_UNITS[kind](value)}"'
     elif isinstance(value, tuple) and kind in (types.Address, types.OptionalAddress):
         text = f'"[{value[0]}]:{value[1]}"' if ":" in value[0] else f'"{value[0]}:{value[1]}"'
     elif isinstance(value, tuple) and kind is types.PortRange:
@@ -178,7 +198,7 @@ def _list(arguments: tuple[object, ...]) -> str:
 def _bounds(what: Slot) -> str:
     """`from 12 to 4096`, or nothing."""
     kind = _kind(what)
-    show = seconds if kind in (types.Duration, types.Interval) else bits if kind is types.Bitrate else "{:.15g}".format
+    show = _UNITS.get(kind, "{:.15g}".format)
     low = high = ""
     for constraint in what.constraints:
         if isinstance(constraint, annotated_types.Ge):

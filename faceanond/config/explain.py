@@ -16,7 +16,7 @@ from faceanond.config.describe import Slot, names, shown, slot, words
 from faceanond.config.detectors import ExactError
 from faceanond.config.floors import NOTHING, asks_for_nothing, asks_to_show, method_meant, too_weak
 from faceanond.config.lines import Path, ascii_quoted, dotted
-from faceanond.config.model import PROCESS_KEYS, Camera, Config
+from faceanond.config.model import PROCESS_WIDE, Camera, Config
 
 ALIKE = 0.6
 """How alike two words must be (0 to 1) for one to be suggested for the other; difflib's own usual limit."""
@@ -92,8 +92,8 @@ def kind_of(value: object) -> str:
 def unknown_key(path: Path) -> str:
     """The message for a key that nobody knows: what may have been meant, or where it belongs."""
     key = str(path[-1])
-    if len(path) == 4 and path[0] == "cameras" and path[2] == "detector" and key in PROCESS_KEYS:
-        return f'"{key}" belongs to the whole process; set it in [detector]'
+    if len(path) == 4 and path[0] == "cameras" and (str(path[2]), key) in PROCESS_WIDE:
+        return f'"{key}" belongs to the whole process; set it in [{path[2]}]'
     parent = slot(path[:-1])
     if parent is None or parent.model is None:
         return "unknown key"
@@ -126,7 +126,7 @@ def _tables(path: Path) -> Iterator[tuple[str, Path]]:
             yield from ((key, ("cameras", "NAME")) for key in _keys(Camera))
     if camera is not None:
         yield from ((key, camera) for key in _keys(Camera))
-        for name in ("detector", "track", "anonymise", "encode", "probe"):
+        for name in ("detector", "track", "anonymise", "encode", "probe", "push", "record"):
             table = slot((*camera, name))
             if table is not None and table.model is not None:
                 yield from ((key, (*camera, name)) for key in _keys(table.model))

@@ -21,7 +21,7 @@ from faceanond.config.explain import explain, kind_of, unknown_key
 from faceanond.config.lines import Path, dotted
 from faceanond.config.model import (
     CAMERA_NAME,
-    PROCESS_KEYS,
+    PROCESS_WIDE,
     VIEWER_NAME,
     Anonymise,
     Camera,
@@ -40,6 +40,7 @@ from faceanond.config.model import (
 )
 from faceanond.config.overrides import Override, OverrideError, canonical
 from faceanond.config.places import Place, Places
+from faceanond.config.record import Record
 from faceanond.config.secrets import Expansion, Resolver
 from faceanond.config.types import FROM_FILE
 from faceanond.errors import ConfigError, Problem
@@ -48,11 +49,8 @@ from faceanond.redact import redact
 LARGEST = 16 * 1024 * 1024
 """Bytes of a configuration file at most; ten thousand cameras take about three."""
 
-FLEET_TABLES = ("detector", "track", "anonymise", "encode", "probe", "push")
+FLEET_TABLES = ("detector", "track", "anonymise", "encode", "probe", "push", "record")
 """Tables whose keys are the fleet's defaults and may stand in a camera as well."""
-
-PROCESS_WIDE = frozenset(("detector", key) for key in PROCESS_KEYS)
-"""Keys of those tables that are not defaults of cameras."""
 
 _TABLES: Mapping[str, type[BaseModel]] = {
     "detector": Detector,
@@ -62,6 +60,7 @@ _TABLES: Mapping[str, type[BaseModel]] = {
     "overload": Overload,
     "probe": Probe,
     "push": Push,
+    "record": Record,
     "http": Http,
     "rtsp": Rtsp,
     "webrtc": WebRtc,
@@ -195,6 +194,7 @@ class _Loader:
         for name, viewer in viewers.items():
             self._check(rules.viewer(name, viewer, data.get("cameras", {})))
         self._check(rules.tokens(viewers))
+        self._check(rules.recordings(cameras, fleet["record"]))
         self._check(rules.pushes(cameras, data))
         if self._problems:
             return None

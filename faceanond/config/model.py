@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, Strict
+from pydantic import AliasChoices, BeforeValidator, Field, PrivateAttr, SecretStr, Strict
 
 from faceanond.config.detectors import DetectorNames, ModelHashes, ModelPaths
+from faceanond.config.record import DISK_KEYS, Record, RecordOptions
+from faceanond.config.table import Table
 from faceanond.config.types import (
     Address,
     Bitrate,
@@ -41,18 +43,6 @@ SHORTEST_TOKEN = 16
 # TOML has arrays, Python's strict mode wants tuples where tuples are declared: these levels take both.
 Point = Annotated[tuple[float, float], Strict(False)]
 Zone = Annotated[tuple[Point, ...], Strict(False), Field(min_length=3)]
-
-
-class Table(BaseModel):
-    """The base of every table: unknown keys are refused, values do not change, nothing is converted silently."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-    )
 
 
 class DetectOptions(Table):
@@ -378,6 +368,7 @@ class Camera(Table):
     encode: Encode = Encode()
     probe: Probe = Probe()
     push: Push = Push()
+    record: RecordOptions = RecordOptions()
 
 
 class Config(Table):
@@ -389,16 +380,22 @@ class Config(Table):
     encode: Encode = Encode()
     probe: Probe = Probe()
     push: Push = Push()
+    record: Record = Record()
     overload: Overload = Overload()
     http: Http = Http()
     rtsp: Rtsp = Rtsp()
     webrtc: WebRtc = WebRtc()
     log: Log = Log()
-    viewers: dict[Annotated[str, Field(pattern=VIEWER_NAME)], Viewer] = {}
-    cameras: dict[Annotated[str, Field(pattern=CAMERA_NAME)], Camera] = {}
+    viewers: dict[Annotated[str, Field(pattern=VIEWER_NAME)], Viewer] = Field(default={})
+    cameras: dict[Annotated[str, Field(pattern=CAMERA_NAME)], Camera] = Field(default={})
     _resolved: frozenset[str] = PrivateAttr(default=frozenset())
     """What `${...}` references were replaced with; see `secrets.secret_values`."""
 
 
 PROCESS_KEYS = tuple(key for key in Detector.model_fields if key not in DetectOptions.model_fields)
 """Keys of [detector] that cannot differ from camera to camera: all share one detector."""
+
+PROCESS_WIDE = frozenset(
+    (table, key) for table, keys in (("detector", PROCESS_KEYS), ("record", DISK_KEYS)) for key in keys
+)
+"""(table, key) of what stands in a table of cameras' defaults and is none."""

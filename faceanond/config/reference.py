@@ -11,7 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from faceanond.config.describe import names, shown, slot, words
 from faceanond.config.lines import Path
-from faceanond.config.model import PROCESS_KEYS, Config
+from faceanond.config.model import PROCESS_WIDE, Config
 
 BEGIN = "<!-- The tables from here on are made from the model by `python -m faceanond.config.reference`. -->\n"
 
@@ -51,7 +51,7 @@ def _row(path: Path, field: str, info: FieldInfo) -> Iterator[str]:
         yield "required"
     else:
         yield "none" if info.default is None else f"`{shown(info.default, declared)}`"
-    whole = path[0] == "detector" and field in PROCESS_KEYS
+    whole = (path[0], field) in PROCESS_WIDE and len(path) == 2
     yield (info.description or "") + ("; for the whole process, not in a camera" if whole else "")
 
 

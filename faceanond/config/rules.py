@@ -6,9 +6,11 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 
+from faceanond.config.describe import seconds
 from faceanond.config.detectors import FILE_DETECTORS
 from faceanond.config.lines import Path, ascii_quoted
 from faceanond.config.model import Camera, Detector, Http, Overload, Push, Rtsp, Track, Viewer, WebRtc
+from faceanond.config.record import RecordOptions
 from faceanond.config.types import CAMERA_PLACE, push_address
 
 Finding = tuple[Path, str]
@@ -145,6 +147,26 @@ def in_time(where: Path, track: Track, overload: Overload) -> Iterator[Finding]:
             "[overload]"
         )
         yield (*where, "track", "look_ahead"), message
+
+
+def recordings(cameras: Mapping[str, Camera], fleet: object) -> Iterator[Finding]:
+    """Age counts from a file's beginning, so one that is as long as it is kept would go before its end.
+
+    `fleet` is the fleet's table, if it is right; it matters where no camera takes its values.
+    """
+    for name, camera in cameras.items():
+        yield from _kept(("cameras", name, "record"), camera.record)
+    if isinstance(fleet, RecordOptions) and not cameras:
+        yield from _kept(("record",), fleet)
+
+
+def _kept(where: Path, record: RecordOptions) -> Iterator[Finding]:
+    if 0 < record.keep < 2 * record.segment:
+        message = (
+            f"{seconds(record.keep)} is too short for files of {seconds(record.segment)}, which go as a whole; "
+            f"keep at least {seconds(2 * record.segment)}, or shorten segment"
+        )
+        yield (*where, "keep"), message
 
 
 def login(name: str, camera: Camera) -> Iterator[Finding]:

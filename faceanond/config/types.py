@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MULTIPLES = {"": 1, "k": 1_000, "M": 1_000_000}
+_BYTES = {**_MULTIPLES, "G": 1_000_000_000, "T": 1_000_000_000_000}
 SCHEMES = ("rtsp", "rtsps", "http", "https", "v4l2", "file", "demo")
 """The closed list of source schemes: FFmpeg knows many more, and some of them read files or follow playlists."""
 
@@ -44,6 +45,27 @@ def bitrate(value: object) -> int:
     if match is None:
         raise ValueError('expected bits per second, such as 500000, "500k" or "2M"')
     return int(float(match[1]) * _MULTIPLES[match[2]])
+
+
+def size(value: object) -> int:
+    """Bytes from 500000000, "500M", "20G" or "2T": powers of 1000, as disks are sold."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,12})?)([kMGT]?)", value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('expected a size, such as "500M", "20G" or "2T", or a number of bytes')
+    return int(float(match[1]) * _BYTES[match[2]])
+
+
+def folder(value: object) -> str:
+    """An absolute path, without detours: a daemon's working directory is nobody's choice."""
+    expected = 'expected the absolute path of a folder, such as "/var/lib/faceanond/recordings"'
+    if not isinstance(value, str) or not value.startswith("/"):
+        raise ValueError(expected)
+    parts = [part for part in value.split("/") if part]
+    if not parts or any(part in {".", ".."} for part in parts) or not value.isprintable():
+        raise ValueError(expected)
+    return "/" + "/".join(parts)
 
 
 def address(value: object) -> tuple[str, int]:
@@ -284,6 +306,8 @@ def _is_point(item: object) -> bool:
 Duration = Annotated[float, _textual(duration)]
 Interval = Annotated[float, _textual(duration), AfterValidator(off_or_seconds)]
 Bitrate = Annotated[int, BeforeValidator(bitrate)]
+Size = Annotated[int, BeforeValidator(size)]
+Folder = Annotated[str, BeforeValidator(folder)]
 Address = Annotated[tuple[str, int], BeforeValidator(address)]
 OptionalAddress = Annotated[tuple[str, int] | None, BeforeValidator(optional_address)]
 PortRange = Annotated[tuple[int, int], BeforeValidator(port_range)]

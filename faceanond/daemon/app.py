@@ -37,6 +37,7 @@ from faceanond.observe.logging import log_loop_errors
 from faceanond.observe.metrics import Metrics
 from faceanond.pipeline.camera import CameraPipeline
 from faceanond.pipeline.selftest import CAMERA, anonymiser_hides, detector_answers
+from faceanond.publish.record.service import Recordings
 from faceanond.publish.rtsp.server import RtspServer
 from faceanond.publish.webrtc.service import WhepService
 from faceanond.status import InferenceStatus
@@ -63,7 +64,11 @@ class App:
         self._announce = announce
         self._access = Access(config.viewers)
         self._failures = FailedLogins(clock)
-        self._fleet = Fleet(config.cameras)
+        self._fleet = Fleet(config.cameras, clock=clock)
+        self._recordings = Recordings(
+            config.record, {name: camera.record for name, camera in config.cameras.items()}, clock=clock
+        )
+        self._fleet.record(self._recordings.status)
         self._health = Health(clock)
         self._listening = self._health.condition("listening")
         self._running = self._health.condition("running")
@@ -121,6 +126,7 @@ class App:
             ice_servers=config.webrtc.ice_servers,
             clock=clock,
             versions=lambda: self._versions,
+            recordings=self._recordings,
         )
         host, port = await stack.enter_async_context(serving(page, config.http, clock=clock))
         self._listening.set()
@@ -152,6 +158,8 @@ class App:
             inference = tasks.create_task(batcher.run(), name="inference")
             # Before any camera: the first batch carries the canary, and a blind detector ends the start here.
             await detector_answers(batcher)
+            recorded = {name: line.stream for name, line in pipelines.items() if line.settings.record.enabled}
+            recordings = tasks.create_task(self._recordings.run(recorded), name="recordings")
             cameras = tasks.create_task(Supervisor(pipelines, clock=clock).run(), name="cameras")
             pushing = tasks.create_task(pushes.run(), name="pushes")
             pulses = [
@@ -169,7 +177,7 @@ class App:
             finally:
                 ending.enter_context(_deadline())
                 self._running.set(False)
-                for task in (*pulses, cameras, inference, pushing):
+                for task in (*pulses, cameras, inference, pushing, recordings):
                     task.cancel()
                     await asyncio.wait([task])
                 for pipeline in pipelines.values():

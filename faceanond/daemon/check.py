@@ -13,6 +13,7 @@ from faceanond.config.load import load
 from faceanond.config.model import Camera, Config
 from faceanond.errors import ExitCode, FaceanondError
 
+STATE = Path("/var/lib/faceanond")
 AT_ONCE = 8
 """Cameras that are probed at the same time."""
 
@@ -49,6 +50,11 @@ def _unusable(config: Config, cameras: dict[str, Camera]) -> Iterator[str]:
         from faceanond.detect.factory import unusable_models
 
         yield from (f"detector.model: {problem}" for problem in unusable_models(config.detector))
+    if any(camera.record.enabled for camera in cameras.values()) and not _left_to_systemd(config):
+        from faceanond.publish.record.disk import unusable
+
+        if problem := unusable(config.record.directory):
+            yield f"record.directory: {problem}"
     for name, camera in cameras.items():
         if camera.source.scheme == "demo":
             from faceanond.capture.demo import DemoOptions
@@ -57,6 +63,11 @@ def _unusable(config: Config, cameras: dict[str, Camera]) -> Iterator[str]:
                 DemoOptions.parse(camera.source.options)
             except FaceanondError as error:
                 yield f"cameras.{name}.source: {error}"
+
+
+def _left_to_systemd(config: Config) -> bool:
+    """Whether the recordings' folder is below one that the unit's StateDirectory makes at its first start."""
+    return not STATE.exists() and STATE in Path(config.record.directory).parents
 
 
 def _probe(cameras: dict[str, Camera]) -> ExitCode:

@@ -7,18 +7,27 @@ rate() sees the first event and an alert never looks at a series that does not e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Generic, TypeVar
 
-from faceanond.errors import PushFault, SourceFault
+from faceanond.errors import PushFault, RecordFault, SourceFault
 from faceanond.frames import Verdict
 from faceanond.logins import PROTOCOLS as LISTENERS
+from faceanond.observe.rows import Kind, Metric, Samples
+from faceanond.observe.rows import each as _each
+from faceanond.observe.rows import maybe as _maybe
+from faceanond.observe.rows import now as _now
+from faceanond.observe.rows import one as _one
 from faceanond.stats import HistogramSnapshot
-from faceanond.status import CameraState, CameraStatus, InferenceStatus, OverloadState, PushState, PushStatus
-
-PREFIX = "faceanond_"
+from faceanond.status import (
+    CameraState,
+    CameraStatus,
+    InferenceStatus,
+    OverloadState,
+    PushState,
+    PushStatus,
+    RecordState,
+)
 
 DROPS = (
     *(("capture", "max_fps"), ("capture", "overload")),
@@ -46,71 +55,8 @@ FAIL_CLOSED = (
 PROBED = ("clear", "residual", "skipped", "failed")
 """How a look at a published picture ended."""
 
-S = TypeVar("S")
-K = TypeVar("K", bound=str | tuple[str, str])
-Value = float | HistogramSnapshot
-Samples = Iterable[tuple[tuple[str, ...], Value]]
-
-
-class Kind(StrEnum):
-    """The Prometheus type."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True)
-class Metric(Generic[S]):
-    """One row: `name` is the exposition's without the prefix, `labels` are in the order of the values from `read`."""
-
-    name: str
-    kind: Kind
-    help: str
-    read: Callable[[S], Samples]
-    labels: tuple[str, ...] = ()
-
-    @property
-    def full_name(self) -> str:
-        return PREFIX + self.name
-
-
-def _one(read: Callable[[S], Value]) -> Callable[[S], Samples]:
-    """A metric without labels of its own."""
-    return lambda status: [((), read(status))]
-
-
-def _maybe(read: Callable[[S], HistogramSnapshot | None]) -> Callable[[S], Samples]:
-    """A histogram that is absent until its stage exists."""
-
-    def samples(status: S) -> Samples:
-        value = read(status)
-        return [] if value is None else [((), value)]
-
-    return samples
-
-
-def _each(known: Iterable[K], read: Callable[[S], Mapping[K, float]]) -> Callable[[S], Samples]:
-    """One sample for each known value of the closed set, 0 when it never happened, and for each other one seen."""
-    zeros = {_labels(key): 0.0 for key in known}
-    return lambda status: (zeros | {_labels(key): value for key, value in read(status).items()}).items()
-
-
-def _labels(key: str | tuple[str, str]) -> tuple[str, ...]:
-    """A key as label values; enumerations become plain text."""
-    return (str(key),) if isinstance(key, str) else tuple(str(part) for part in key)
-
-
-def _now(values: Iterable[str], current: Callable[[S], str | None]) -> Callable[[S], Samples]:
-    """1 for the value that holds now, 0 for the others."""
-    known = tuple(values)
-
-    def samples(status: S) -> Samples:
-        value = current(status)
-        names = known if value is None or value in known else (*known, value)
-        return [((str(name),), float(name == value)) for name in names]
-
-    return samples
+RECORD_DELETED = ("age", "size", "space")
+"""Why a recording was deleted."""
 
 
 def _fail_closed_now(status: CameraStatus) -> Samples:
@@ -279,6 +225,44 @@ CAMERA_METRICS: tuple[Metric[CameraStatus], ...] = (
         Kind.COUNTER,
         "Faces that the leak probe found outside the masks of published pictures.",
         _one(lambda c: c.residual_faces),
+    ),
+    Metric(
+        "record_state",
+        Kind.GAUGE,
+        "1 for what becomes of the camera's recording, 0 for the others.",
+        _now(RecordState, lambda c: c.record.state),
+        ("state",),
+    ),
+    Metric(
+        "record_written_bytes_total", Kind.COUNTER, "Bytes written into recordings.", _one(lambda c: c.record.written)
+    ),
+    Metric(
+        "record_failures_total",
+        Kind.COUNTER,
+        "Times that a recording ended, or could not begin, because of its disk, by reason.",
+        _each([fault.value for fault in RecordFault], lambda c: c.record.failures),
+        ("reason",),
+    ),
+    Metric(
+        "record_lost_frames_total",
+        Kind.COUNTER,
+        "Pictures that are missing in recordings because the disk was too slow, or failed under them.",
+        _one(lambda c: c.record.lost),
+    ),
+    Metric(
+        "record_deleted_total",
+        Kind.COUNTER,
+        "Recordings that were deleted, by reason.",
+        _each(RECORD_DELETED, lambda c: c.record.deleted),
+        ("reason",),
+    ),
+    Metric("record_segments", Kind.GAUGE, "Recordings on disk.", _one(lambda c: c.record.segments)),
+    Metric("record_size_bytes", Kind.GAUGE, "Bytes that recordings take on disk.", _one(lambda c: c.record.size)),
+    Metric(
+        "record_oldest_timestamp_seconds",
+        Kind.GAUGE,
+        "Unix time at which the oldest recording begins; 0 without any.",
+        _one(lambda c: c.record.oldest or 0.0),
     ),
 )
 """Each has the label `camera` in front of its own."""

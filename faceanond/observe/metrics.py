@@ -23,11 +23,8 @@ from faceanond.observe.catalogue import (
     LOGINS,
     STRAYS,
     Build,
-    Kind,
-    Metric,
-    S,
-    Samples,
 )
+from faceanond.observe.rows import Kind, Metric, S, Samples
 from faceanond.stats import HistogramSnapshot
 from faceanond.status import CameraStatus, InferenceStatus
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -36,11 +37,21 @@ class StreamClosedError(Exception):
     """Nothing more will come from this stream."""
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a ring holds at most: packets, and bytes."""
+
+    packets: int
+    size: int
+
+
 class Reader:
     """One viewer's end. Belongs to one task; closed by whoever subscribed, or by the stream."""
 
-    def __init__(self, stream: Stream, protocol: str) -> None:
+    def __init__(self, stream: Stream, protocol: str, *, watching: bool = True, room: Room | None = None) -> None:
         self.protocol = protocol
+        self.watching = watching
+        self._room = room
         self.dropped = 0
         """Packets that this viewer lost because it was too slow."""
         self._stream = stream
@@ -68,7 +79,7 @@ class Reader:
             if self._ring:
                 packet = self._ring.popleft()
                 self._size -= len(packet.data)
-                self._stream._delivered(self.protocol, packet)
+                self._stream._delivered(self, packet)
                 return packet
             self._arrived.clear()
             await self._arrived.wait()
@@ -99,11 +110,12 @@ class Reader:
         self._arrived.set()
 
     def _fits(self, packet: EncodedPacket) -> bool:
-        return len(self._ring) < RING_PACKETS and self._size + len(packet.data) <= RING_BYTES
+        room = self._room or Room(RING_PACKETS, RING_BYTES)
+        return len(self._ring) < room.packets and self._size + len(packet.data) <= room.size
 
     def _drop(self, packets: int) -> None:
         self.dropped += packets
-        self._stream._lost(packets)
+        self._stream._lost(self, packets)
 
     def _clear(self) -> None:
         self._ring.clear()
@@ -176,16 +188,20 @@ class Stream:
         for reader in self._readers:
             reader._offer(packet)
 
-    def subscribe(self, protocol: str) -> Reader:
+    def subscribe(self, protocol: str, *, watching: bool = True, room: Room | None = None) -> Reader:
         """A new reader, which starts at a keyframe: a fresh one that was already sent, or one made for it.
+
+        One that is not `watching`, such as a recorder, is no viewer and is left out of all figures about viewers;
+        `room` is how much its ring holds where that is not the usual.
 
         Raises StreamClosedError after `close`.
         """
         if self._closed:
             raise StreamClosedError
-        reader = Reader(self, protocol)
+        reader = Reader(self, protocol, watching=watching, room=room)
         self._readers.add(reader)
-        self._viewers[protocol] += 1
+        if watching:
+            self._viewers[protocol] += 1
         if self._recent and self._is_fresh():
             for packet in self._recent:
                 reader._offer(packet)
@@ -233,12 +249,15 @@ class Stream:
 
     # What readers report
 
-    def _delivered(self, protocol: str, packet: EncodedPacket) -> None:
-        self._bytes[protocol] += len(packet.data)
+    def _delivered(self, reader: Reader, packet: EncodedPacket) -> None:
+        if reader.watching:
+            self._bytes[reader.protocol] += len(packet.data)
 
-    def _lost(self, packets: int) -> None:
-        self._dropped += packets
+    def _lost(self, reader: Reader, packets: int) -> None:
+        if reader.watching:
+            self._dropped += packets
 
     def _left(self, reader: Reader) -> None:
         self._readers.discard(reader)
-        self._viewers[reader.protocol] -= 1
+        if reader.watching:
+            self._viewers[reader.protocol] -= 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from faceanond.stats import HistogramSnapshot
-from faceanond.status import CameraStatus, PushStatus
+from faceanond.status import CameraStatus, PushStatus, RecordStatus
 
 
 def camera_json(status: CameraStatus) -> dict[str, Any]:
@@ -40,6 +40,21 @@ def camera_json(status: CameraStatus) -> dict[str, Any]:
         "push": None if status.push is None else _push_json(status.push),
         "fail_closed": status.fail_closed,
         "fail_closed_seconds": {reason: round(seconds, 3) for reason, seconds in status.fail_closed_seconds.items()},
+        "recording": _recording_json(status.record),
+    }
+
+
+def _recording_json(status: RecordStatus) -> dict[str, Any]:
+    return {
+        "state": status.state.value,
+        "last_error": status.last_error,
+        "segments": status.segments,
+        "bytes": status.size,
+        "oldest": status.oldest,
+        "written": status.written,
+        "lost": status.lost,
+        "failures": dict(status.failures),
+        "deleted": dict(status.deleted),
     }
 
 

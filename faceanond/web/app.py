@@ -19,8 +19,9 @@ from faceanond.web.assets import ASSETS
 from faceanond.web.auth import Auth, no_such_camera, viewer_of
 from faceanond.web.guard import Guard
 from faceanond.web.mp4 import Mp4Routes
-from faceanond.web.problem import ProblemError
-from faceanond.web.view import CameraView, Fleet, Health, Whep
+from faceanond.web.recordings import RecordingRoutes
+from faceanond.web.snapshots import snapshot
+from faceanond.web.view import CameraView, Fleet, Health, Recordings, Whep
 from faceanond.web.whep import LARGEST_OFFER, WhepRoutes
 
 Metrics = Callable[[str | None], Awaitable[tuple[bytes, str]]]
@@ -39,6 +40,7 @@ def build(
     ice_servers: tuple[IceServer, ...] = (),
     clock: Clock | None = None,
     versions: Callable[[], Mapping[str, Any]] | None = None,
+    recordings: Recordings | None = None,
 ) -> web.Application:
     """The application, ready for `server.serving`. `versions` is what `/api/version` adds to our own version.
 
@@ -52,6 +54,8 @@ def build(
     Auth(access, failures or FailedLogins(clock)).install(app)
     WhepRoutes(fleet, whep, guard, clock, ice_servers).install(app)
     Mp4Routes(fleet, settings).install(app)
+    if recordings is not None:
+        RecordingRoutes(fleet, recordings).install(app)
     _Routes(fleet, health, metrics, versions or dict).install(app)
     return app
 
@@ -96,11 +100,7 @@ class _Routes:
         return _file(request, "icon.svg")
 
     async def snapshot(self, request: web.Request) -> web.Response:
-        picture = await self._camera(request).snapshot()
-        if picture is None:
-            later = {str(hdrs.RETRY_AFTER): "1"}
-            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "the camera has no picture yet", later)
-        return web.Response(body=picture, content_type="image/jpeg", headers={hdrs.CACHE_CONTROL: "no-store"})
+        return await snapshot(request, self._camera(request))
 
     async def list_cameras(self, request: web.Request) -> web.Response:
         viewer = viewer_of(request)

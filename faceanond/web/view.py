@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from faceanond.publish.record.index import Segment
+from faceanond.publish.record.playback import Playback
 from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc.service import Answer
 from faceanond.status import CameraStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A sealed picture as JPEG. `tag` is the same exactly while the picture is, `taken` is Unix time."""
+
+    body: bytes = field(repr=False)
+    tag: str
+    taken: float
 
 
 class CameraView(Protocol):
@@ -15,8 +27,12 @@ class CameraView(Protocol):
 
     def status(self) -> CameraStatus: ...
 
-    async def snapshot(self) -> bytes | None:
-        """The last sealed picture as JPEG; None before the first."""
+    def snapshot_tag(self) -> str | None:
+        """The tag of what `snapshot` would give now; None before the first picture."""
+        ...
+
+    async def snapshot(self) -> Snapshot | None:
+        """The last sealed picture; None before the first."""
         ...
 
 
@@ -38,6 +54,14 @@ class Health(Protocol):
     def alive(self) -> tuple[bool, dict[str, Any]]: ...
 
     def ready(self) -> tuple[bool, dict[str, Any]]: ...
+
+
+class Recordings(Protocol):
+    """What was recorded; `publish/record/service` is the real one."""
+
+    def between(self, camera: str, start: int, end: int, *, most: int, after: int = -1) -> Sequence[Segment]: ...
+
+    async def play(self, camera: str, file: str) -> Playback | None: ...
 
 
 class Whep(Protocol):

@@ -121,6 +121,12 @@ def test_a_user_name_alone_and_an_unchecked_certificate_are_risks(tmp_path: Path
     assert [line.split(": ", 2)[1] for line in warned(tmp_path, text)] == ["cameras.a.username", "cameras.a.tls_verify"]
 
 
+def test_recordings_without_an_age_limit_are_a_risk(tmp_path: Path) -> None:
+    [line] = warned(tmp_path, f"[record]\nenabled = true\nkeep = '0s'{CAMERA}")
+    assert line.endswith("record.keep: recordings have no age limit; they are kept until their space is needed")
+    assert warned(tmp_path, f"[record]\nkeep = '0s'{CAMERA}") == []
+
+
 def test_a_push_that_can_be_overheard_is_a_risk_told_once_for_the_fleet(tmp_path: Path) -> None:
     text = """
         [push]

@@ -156,8 +156,8 @@ def test_a_camera_may_come_from_overrides_alone() -> None:
 
 def test_an_override_that_is_none_is_a_mistake_of_its_own() -> None:
     assert problems("a = 1", "nonsense") == [
-        "c.toml:1: a: unknown key; expected one of detector, track, anonymise, encode, probe, push, overload, http, "
-        "rtsp, webrtc, log, viewers, cameras",
+        "c.toml:1: a: unknown key; expected one of detector, track, anonymise, encode, probe, push, record, overload, "
+        "http, rtsp, webrtc, log, viewers, cameras",
         "--set nonsense: expected KEY=VALUE, such as anonymise.method=solid",
     ]
 
@@ -338,3 +338,12 @@ def test_a_damaged_file_raises_nothing_but_configuration_errors(start: int, leng
 )
 def test_random_overrides_raise_nothing_but_configuration_errors(table: str, key: str, value: str) -> None:
     attempt("cameras.a.source = 1", f"{table}.{key}={value}", f"{key}={value}", value, f"{table}={value}")
+
+
+def test_a_camera_chooses_its_recording_and_not_the_disk() -> None:
+    text = "[record]\nkeep = '24h'\nmax_size = '5G'\n[cameras.a]\nsource = 'demo:'\nrecord.enabled = true\n"
+    config = parse(text, "c.toml")
+    assert (config.cameras["a"].record.enabled, config.cameras["a"].record.keep) == (True, 86_400.0)
+    assert (config.record.enabled, config.record.max_size) == (False, 5_000_000_000)
+    [problem] = problems(text + "record.max_size = '1G'\n")
+    assert problem == 'c.toml:7: cameras.a.record.max_size: "max_size" belongs to the whole process; set it in [record]'

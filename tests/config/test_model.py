@@ -18,6 +18,7 @@ from faceanond.config.model import (
     Rtsp,
     WebRtc,
 )
+from faceanond.config.record import DISK_KEYS
 from faceanond.config.types import FROM_FILE
 
 TABLES = [Detector, Anonymise, Encode, Probe, Http, Rtsp, WebRtc, Log]
@@ -77,6 +78,10 @@ def test_the_older_names_of_detector_keys_are_taken() -> None:
 
 def test_the_detectors_own_keys_are_those_that_no_camera_has() -> None:
     assert PROCESS_KEYS == ("name", "model", "model_sha256", "device", "max_batch", "threads", "quantised", "timeout")
+
+
+def test_a_cameras_recording_has_no_disk_of_its_own() -> None:
+    assert DISK_KEYS == ("directory", "max_size", "min_free")
 
 
 def test_passwords_do_not_show() -> None:

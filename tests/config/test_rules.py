@@ -202,6 +202,17 @@ def test_the_common_look_ahead_is_a_mistake_for_the_cameras_that_have_no_other()
     assert problems(common + other) == []
 
 
+def test_a_recording_must_be_kept_for_longer_than_a_file_is() -> None:
+    [(place, message)] = problems("[record]\nsegment = '10m'\nkeep = '15m'\n")
+    assert place == "c.toml:3 record.keep"
+    assert message.startswith("15m is too short for files of 10m")
+    assert "keep at least 20m" in message
+    [(place, _)] = problems("[record]\nkeep = '15m'\n" + CAMERA + "record.segment = '10m'\n")
+    assert place.endswith("cameras.a.record.keep")
+    assert problems("[record]\nsegment = '10m'\nkeep = '0s'\n") == []
+    assert problems("[record]\nkeep = '15m'\n" + CAMERA + "record.segment = '1m'\n") == []
+
+
 @pytest.mark.parametrize(("given", "lacking"), [("certificate", "key"), ("key", "certificate")])
 def test_a_certificate_of_the_pages_needs_its_key_and_the_other_way_round(given: str, lacking: str) -> None:
     [(place, message)] = problems(f"[http]\n{given} = 'a.pem'\n")

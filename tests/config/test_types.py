@@ -9,10 +9,12 @@ from faceanond.config.types import (
     bitrate,
     duration,
     external_address,
+    folder,
     ice_url,
     off_or_seconds,
     origin,
     port_range,
+    size,
     source,
     thresholds,
 )
@@ -215,3 +217,40 @@ def test_an_ice_server_is_taken(text: str) -> None:
 def test_what_is_no_ice_server_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match='expected "stun:HOST:PORT"'):
         ice_url(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (500, 500),
+        ("500", 500),
+        ("10k", 10_000),
+        ("1.5G", 1_500_000_000),
+        (" 2T ", 2 * 10**12),
+        ("20M", 20_000_000),
+        ("0", 0),
+    ],
+)
+def test_a_size_counts_in_thousands_as_disks_are_sold(text: object, expected: int) -> None:
+    assert size(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "G", "10GB", "10 G", "-1G", "1e9", "10g", "٣G", "9" * 99, True, 1.5, None, ["1G"]]
+)
+def test_what_is_no_size_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="expected a size"):
+        size(text)
+
+
+@pytest.mark.parametrize(("text", "path"), [("/srv/x", "/srv/x"), ("/srv//x/", "/srv/x"), ("/a b/ü", "/a b/ü")])
+def test_a_folder_is_an_absolute_path(text: str, path: str) -> None:
+    assert folder(text) == path
+
+
+@pytest.mark.parametrize(
+    "text", ["", "/", "//", "srv", "./x", "/srv/../etc", "/srv/./x", "~/x", "/x\n", "/x\0", 3, None]
+)
+def test_what_is_no_folder_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="absolute path of a folder"):
+        folder(text)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from faceanond.cli import main
+from faceanond.daemon import check as module
 from faceanond.errors import ExitCode
 from tests.detect.networks import like_centerface, like_yunet
 
@@ -53,3 +54,27 @@ def test_a_model_file_that_can_be_used_is_good(tmp_path: Path, capsys: pytest.Ca
 
 def test_the_default_detector_needs_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert checked(tmp_path, capsys) == (ExitCode.OK, "")
+
+
+def test_a_folder_for_recordings_that_cannot_be_used_is_told_where_something_is_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = ("[record]", f'directory = "{tmp_path}/mnt/recordings"')
+    assert checked(tmp_path, capsys, *record) == (ExitCode.OK, "")
+    code, said = checked(tmp_path, capsys, *record, "enabled = true")
+    assert code == ExitCode.UNAVAILABLE
+    assert said == (
+        f"{tmp_path}/c.toml: record.directory: neither {tmp_path}/mnt/recordings nor {tmp_path}/mnt exists\n"
+    )
+    (tmp_path / "mnt").mkdir()
+    assert checked(tmp_path, capsys, *record, "enabled = true") == (ExitCode.OK, "")
+
+
+def test_the_folder_that_systemd_makes_need_not_be_there_yet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STATE", tmp_path / "state")
+    record = ("[record]", "enabled = true", f'directory = "{tmp_path}/state/recordings"')
+    assert checked(tmp_path, capsys, *record) == (ExitCode.OK, "")
+    (tmp_path / "state").touch()
+    assert checked(tmp_path, capsys, *record)[0] == ExitCode.UNAVAILABLE

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from faceanond.observe.catalogue import Kind, declared
+from faceanond.observe.catalogue import declared
+from faceanond.observe.rows import Kind
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DASHBOARD = DEPLOY / "grafana" / "dashboards" / "faceanond.json"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from faceanond.config.record import Record
 from faceanond.errors import ExitCode
 from tests.conftest import need_tool
 
@@ -60,6 +61,7 @@ def test_the_service_is_locked_down() -> None:
         ("RestartPreventExitStatus", str(int(ExitCode.USAGE))),
         ("LimitCORE", "0"),
         ("CacheDirectory", "faceanond"),
+        ("StateDirectory", "faceanond"),
         ("NoNewPrivileges", "yes"),
     ],
 )
@@ -84,3 +86,9 @@ def test_the_network_runtime_reports_to_nobody() -> None:
 
 def test_there_is_time_for_an_orderly_end() -> None:
     assert int(settings()["TimeoutStopSec"][0].removesuffix("s")) > 5
+
+
+def test_recordings_go_where_the_unit_may_write_unless_told_otherwise() -> None:
+    state = f"/var/lib/{settings()['StateDirectory'][0]}"
+    assert Path(Record().directory).parent == Path(state)
+    assert state in (UNIT.parents[1] / "deploy" / "compose.yaml").read_text()

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from faceanond.frames import Verdict
 from faceanond.stats import SECONDS, Histogram, HistogramSnapshot
-from faceanond.status import CameraState, CameraStatus, InferenceStatus, PushState, PushStatus
+from faceanond.status import (
+    CameraState,
+    CameraStatus,
+    InferenceStatus,
+    PushState,
+    PushStatus,
+    RecordState,
+    RecordStatus,
+)
 
 
 def histogram(*values: float, bounds: tuple[float, ...] = SECONDS) -> HistogramSnapshot:
@@ -36,6 +44,16 @@ def camera(name: str, *, age: int = 1) -> CameraStatus:
         fail_closed_seconds={"late": 0.5 * age},
         probed={"clear": 9 * age, "residual": age},
         residual_faces=2 * age,
+        record=RecordStatus(
+            state=RecordState.RECORDING,
+            segments=3,
+            size=9_000_000,
+            oldest=1_700_000_000.0,
+            written=1_000_000 * age,
+            lost=3 * age,
+            failures={"full": age},
+            deleted={"age": 2 * age},
+        ),
         push=PushStatus(
             state=PushState.UP,
             since=1_700_000_000.0,

@@ -17,8 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from faceanond.anonymise.policy import Doubt
 from faceanond.errors import SourceFault
 from faceanond.frames import Verdict
-from faceanond.observe.catalogue import DROPS, FAIL_CLOSED, PROBED, PROTOCOLS, STRAY, Kind, declared
+from faceanond.observe.catalogue import DROPS, FAIL_CLOSED, PROBED, PROTOCOLS, STRAY, declared
 from faceanond.observe.metrics import Metrics
+from faceanond.observe.rows import Kind
 from faceanond.pipeline.probe import ProbeResult
 from faceanond.publish.webrtc.protocol import Drop
 from faceanond.stats import HistogramSnapshot
@@ -34,7 +35,8 @@ frames_captured_total frames_published_total frames_dropped_total camera_up came
 camera_reconnects_total last_frame_timestamp_seconds faces_detected_total faces_current face_size_pixels
 inference_batch_size inference_seconds inference_queue_wait_seconds inference_queue_length end_to_end_latency_seconds
 encode_seconds output_bytes_total viewers fail_closed fail_closed_seconds_total canary_failures_total build_info
-probe_frames_total probe_residual_faces_total logins_failed_total
+probe_frames_total probe_residual_faces_total record_state record_failures_total record_size_bytes
+record_oldest_timestamp_seconds logins_failed_total
 """.split()  # noqa: SIM905 - a list of forty lines hides what it says
 )
 """The names that dashboards and alerts outside this repository may rely on."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from faceanond.publish import stream as module
 from faceanond.publish.packet import EncodedPacket
-from faceanond.publish.stream import Reader, Stream, StreamClosedError
+from faceanond.publish.stream import Reader, Room, Stream, StreamClosedError
 from tests.conftest import FakeClock, settle
 from tests.publish.sealed import packet
 
@@ -217,3 +217,26 @@ async def test_nobody_waits_for_the_parameter_sets_of_a_closed_stream(stream: St
     stream.close()
     with pytest.raises(StreamClosedError):
         await stream.described()
+
+
+async def test_a_reader_that_does_not_watch_is_left_out_of_every_figure(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RING_PACKETS", 3)
+    reader = stream.subscribe("record", watching=False)
+    feed(stream, "KppppK")
+    assert await drain(reader) == [5]
+    assert reader.dropped == 5
+    assert (stream.viewers(), dict(stream.output_bytes), stream.dropped) == ({}, {}, 0)
+    reader.close()
+    assert stream.viewers() == {}
+
+
+async def test_a_reader_may_have_a_ring_of_its_own_size(stream: Stream) -> None:
+    wide, narrow = (stream.subscribe("record", room=Room(packets, 10**6)) for packets in (200, 2))
+    feed(stream, "K" + "p" * 150)
+    assert (len(await drain(wide)), len(await drain(narrow))) == (151, 2)
+    assert (wide.dropped, narrow.dropped) == (0, 149)
+    heavy = stream.subscribe("record", room=Room(200, 1000))
+    feed(stream, "Kppp", first=200, size=400)
+    assert await drain(heavy) == [200, 201]

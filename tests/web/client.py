@@ -16,8 +16,8 @@ from faceanond.logins import FailedLogins
 from faceanond.publish.webrtc.errors import OfferError
 from faceanond.publish.webrtc.service import Answer
 from faceanond.web.app import build
-from faceanond.web.view import Whep
-from tests.web.standin import Camera, Cameras, Pulse, exposition
+from faceanond.web.view import Recordings, Whep
+from tests.web.standin import Camera, Cameras, Pulse, Shelf, exposition
 
 Client = TestClient[Any, Any]
 
@@ -70,6 +70,7 @@ async def serving(
     failures: FailedLogins | None = None,
     ice_servers: tuple[IceServer, ...] = (),
     clock: Clock | None = None,
+    recordings: Recordings | None = None,
 ) -> AsyncIterator[Client]:
     """The application for those cameras; `viewers` is text of a configuration file."""
     clock = clock or SystemClock()
@@ -84,6 +85,7 @@ async def serving(
         ice_servers=ice_servers,
         clock=clock,
         versions=lambda: {"ffmpeg": "8.1"},
+        recordings=recordings or Shelf(),
     )
     async with TestClient(TestServer(app)) as client:
         yield client

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from faceanond.publish.record.index import Segment
+from faceanond.publish.record.playback import Playback
 from faceanond.publish.stream import Stream
 from faceanond.status import CameraState, CameraStatus
+from faceanond.web.view import Snapshot
 
 
 class Camera:
@@ -14,6 +17,8 @@ class Camera:
 
     def __init__(self, name: str, picture: bytes | None = b"\xff\xd8picture", **fields: Any) -> None:
         self.picture = picture
+        self.made = 0
+        """Pictures that were really made."""
         known = {
             "state": CameraState.LIVE,
             "source": "demo:",
@@ -30,8 +35,13 @@ class Camera:
     def become(self, **fields: Any) -> None:
         self.status_now = replace(self.status_now, **fields)
 
-    async def snapshot(self) -> bytes | None:
-        return self.picture
+    def snapshot_tag(self) -> str | None:
+        return None if self.picture is None else f"{len(self.picture)}-x"
+
+    async def snapshot(self) -> Snapshot | None:
+        self.made += 1
+        tag = self.snapshot_tag()
+        return None if self.picture is None or tag is None else Snapshot(self.picture, tag, 1_795_750_200.9)
 
 
 class Cameras:
@@ -49,6 +59,16 @@ class Cameras:
 
     def stream(self, name: str) -> Stream | None:
         return self.streams.get(name)
+
+
+class Shelf:
+    """Recordings, of which there are none."""
+
+    def between(self, camera: str, start: int, end: int, *, most: int, after: int = -1) -> list[Segment]:
+        return []
+
+    async def play(self, camera: str, file: str) -> Playback | None:
+        return None
 
 
 class Pulse:

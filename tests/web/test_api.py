@@ -4,7 +4,15 @@ import json
 
 from faceanond.frames import Verdict
 from faceanond.stats import Histogram
-from faceanond.status import CameraState, CameraStatus, OverloadState, PushState, PushStatus
+from faceanond.status import (
+    CameraState,
+    CameraStatus,
+    OverloadState,
+    PushState,
+    PushStatus,
+    RecordState,
+    RecordStatus,
+)
 from faceanond.web.api import camera_json, mean
 
 
@@ -56,3 +64,21 @@ def test_a_camera_that_is_not_pushed_has_no_push() -> None:
 def test_a_histogram_without_observations_has_no_mean() -> None:
     assert mean(None) is None
     assert mean(Histogram(1.0).snapshot()) is None
+
+
+def test_a_cameras_recording_is_told() -> None:
+    record = RecordStatus(
+        state=RecordState.FAILING, last_error="no space", size=10, oldest=5.5, failures={"full": 2}, deleted={"age": 1}
+    )
+    status = CameraStatus(name="lobby", state=CameraState.LIVE, source="demo:", record=record)
+    assert json.loads(json.dumps(camera_json(status)))["recording"] == {
+        "state": "failing",
+        "last_error": "no space",
+        "segments": 0,
+        "bytes": 10,
+        "oldest": 5.5,
+        "written": 0,
+        "lost": 0,
+        "failures": {"full": 2},
+        "deleted": {"age": 1},
+    }

@@ -63,22 +63,6 @@ async def test_a_wrong_method_names_the_right_ones() -> None:
         assert (await response.json())["error"] == "method not allowed"
 
 
-async def test_a_snapshot_is_a_jpeg_that_nobody_may_keep() -> None:
-    async with (
-        serving(Camera("lobby", picture=b"\xff\xd8jpeg")) as client,
-        client.get("/cameras/lobby/snapshot.jpg") as response,
-    ):
-        assert (response.status, response.content_type) == (200, "image/jpeg")
-        assert response.headers["Cache-Control"] == "no-store"
-        assert await response.read() == b"\xff\xd8jpeg"
-
-
-async def test_a_camera_without_a_picture_yet_says_when_to_come_back() -> None:
-    async with serving(Camera("lobby", picture=None)) as client, client.get("/cameras/lobby/snapshot.jpg") as response:
-        assert response.status == 503
-        assert response.headers["Retry-After"] == "1"
-
-
 async def test_the_api_lists_the_cameras_in_their_order() -> None:
     async with serving(Camera("yard"), Camera("attic", state=CameraState.RETRYING, retry_in=3.04)) as client:
         async with client.get("/api/cameras") as response:

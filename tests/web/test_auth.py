@@ -15,7 +15,7 @@ from faceanond.web.app import build
 from faceanond.web.auth import Right, needed
 from tests.conftest import FakeClock
 from tests.web.client import Answering, Client, serving
-from tests.web.standin import Camera, Cameras, Pulse, exposition
+from tests.web.standin import Camera, Cameras, Pulse, Shelf, exposition
 
 VIEWERS = """
 [viewers.chief]
@@ -42,7 +42,7 @@ def basic(name: str, password: str) -> dict[str, str]:
 
 def routes() -> set[tuple[str, str]]:
     """Every (method, template) of the application."""
-    app = build(Cameras(), Answering(), Pulse(), exposition, Http())
+    app = build(Cameras(), Answering(), Pulse(), exposition, Http(), recordings=Shelf())
     found = set()
     for route in app.router.routes():
         assert route.resource is not None

@@ -1,0 +1,189 @@
+"""What was recorded: a list from memory, and the files themselves, by ranges.
+
+The rule: a request names a recording, never a path; what is not in the index does not exist. Files are read in the
+threads that recordings have for that, piece by piece, so that a disk that hangs holds up nobody else. Nothing is to be
+kept by browsers or proxies: when a recording is deleted, it is to be gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+import structlog
+from aiohttp import ETag, hdrs, web
+
+from faceanond.errors import RecordFault
+from faceanond.publish.record.faults import RecordError
+from faceanond.publish.record.index import Segment
+from faceanond.publish.record.playback import Playback
+from faceanond.web.auth import no_such_camera
+from faceanond.web.problem import ProblemError
+from faceanond.web.view import Fleet, Recordings
+
+log = structlog.get_logger(__name__)
+
+PAGE, LARGEST_PAGE = 100, 1000
+"""Recordings in one answer, unless asked otherwise, and at most."""
+PIECE = 256 * 1024
+"""Bytes read at once: a second at the default bit rate, and what each download holds in memory."""
+DOWNLOADS = 16
+"""Recordings that are handed out at the same time; live pictures go first."""
+STALLED = 30.0
+"""Seconds that a client may take for one piece."""
+FOREVER = 253_402_300_799_000
+"""Milliseconds: the end of the year 9999."""
+
+
+class RecordingRoutes:
+    """The routes below `/api/cameras/NAME/recordings` and `/cameras/NAME/recordings`."""
+
+    def __init__(self, fleet: Fleet, recordings: Recordings) -> None:
+        self._fleet = fleet
+        self._recordings = recordings
+        self._downloads = 0
+
+    def install(self, app: web.Application) -> None:
+        app.router.add_get("/api/cameras/{name}/recordings", self.list)
+        app.router.add_get("/cameras/{name}/recordings/{file}", self.play)
+
+    async def list(self, request: web.Request) -> web.Response:
+        camera, query = self._camera(request), request.query
+        most = _number(query, "limit", PAGE, LARGEST_PAGE)
+        after = _number(query, "after", -1, FOREVER)
+        start, end = _time(query, "from", 0), _time(query, "to", FOREVER)
+        found = self._recordings.between(camera, start, end, most=most, after=after)
+        more = None
+        if len(found) == most:
+            more = f"{request.path}?{urlencode({**query, 'after': found[-1].start})}"
+        return web.json_response({"recordings": [_json(segment) for segment in found], "next": more})
+
+    async def play(self, request: web.Request) -> web.StreamResponse:
+        """The file, or a range of it; of one that is being written, what is whole by now."""
+        camera = self._camera(request)
+        if self._downloads >= DOWNLOADS:
+            raise _later(f"{DOWNLOADS} recordings are being handed out already")
+        self._downloads += 1
+        try:
+            playback = await self._recordings.play(camera, request.match_info["file"])
+            if playback is None:
+                raise ProblemError(HTTPStatus.NOT_FOUND, "there is no recording of that name (any more)")
+            async with playback:
+                return await _send(request, playback)
+        except RecordError as error:
+            raise _later(str(error)) from error
+        finally:
+            self._downloads -= 1
+
+    def _camera(self, request: web.Request) -> str:
+        name = request.match_info["name"]
+        if self._fleet.camera(name) is None:
+            raise no_such_camera()
+        return name
+
+
+async def _send(request: web.Request, playback: Playback) -> web.StreamResponse:
+    tag = ETag(f"{playback.segment.start:x}-{playback.size:x}")
+    headers = {hdrs.ACCEPT_RANGES: "bytes", hdrs.CACHE_CONTROL: "no-store"}
+    if any(known.value == tag.value for known in request.if_none_match or ()):
+        unchanged = web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+        unchanged.etag = tag
+        return unchanged
+    start, stop = _range(request, playback.size, tag)
+    response = web.StreamResponse(headers=headers)
+    response.content_type = "video/mp4"
+    response.etag = tag
+    response.last_modified = datetime.fromtimestamp(playback.segment.end // 1000, UTC)
+    response.content_length = stop - start
+    if (start, stop) != (0, playback.size):
+        response.set_status(HTTPStatus.PARTIAL_CONTENT)
+        response.headers[hdrs.CONTENT_RANGE] = f"bytes {start}-{stop - 1}/{playback.size}"
+    # The first piece before the head: what cannot be read is an error then, not a broken answer.
+    piece = b"" if request.method == hdrs.METH_HEAD else await playback.read(min(PIECE, stop - start), start)
+    await response.prepare(request)
+    try:
+        while piece:
+            async with asyncio.timeout(STALLED):
+                await response.write(piece)
+            start += len(piece)
+            piece = await playback.read(min(PIECE, stop - start), start) if start < stop else b""
+        if start < stop and request.method != hdrs.METH_HEAD:
+            raise RecordError(RecordFault.IO, "the file is shorter than it was")
+    except (RecordError, TimeoutError) as error:
+        # Too late for an error's status: an answer that breaks off is no whole one.
+        log.warning("a recording was not handed out to its end", camera=playback.segment.camera, detail=str(error))
+        if request.transport is not None:
+            request.transport.abort()
+    return response
+
+
+def _range(request: web.Request, size: int, tag: ETag) -> tuple[int, int]:
+    """(start, stop) of what is asked for. Raises ProblemError (416) when there is nothing there."""
+    wanted = request.headers.get(hdrs.IF_RANGE)
+    if wanted is not None and wanted != f'"{tag.value}"':
+        return 0, size
+    try:
+        asked = request.http_range
+    except ValueError:
+        # Several ranges, or none that anybody understands: the whole is a right answer, too (RFC 9110, 14.2).
+        return 0, size
+    if asked.start is None:
+        return 0, size
+    start = asked.start if asked.start >= 0 else max(0, size + asked.start)
+    stop = size if asked.stop is None else min(asked.stop, size)
+    if start >= stop:
+        headers = {str(hdrs.CONTENT_RANGE): f"bytes */{size}"}
+        raise ProblemError(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, f"the recording has {size} bytes", headers)
+    return start, stop
+
+
+def _json(segment: Segment) -> dict[str, Any]:
+    """One recording. Times are Unix seconds."""
+    return {
+        "file": segment.name.file,
+        "url": f"/cameras/{segment.camera}/recordings/{segment.name.file}",
+        "start": segment.start / 1000,
+        "end": segment.end / 1000,
+        "duration": (segment.end - segment.start) / 1000,
+        "bytes": segment.size,
+        "complete": segment.complete,
+        "lost": segment.lost,
+    }
+
+
+def _time(query: Mapping[str, str], key: str, default: int) -> int:
+    """Milliseconds since 1970, from Unix seconds or ISO 8601 (UTC unless it says otherwise)."""
+    text = query.get(key)
+    if text is None:
+        return default
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            seconds = math.nan
+        else:
+            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not 0 <= seconds * 1000 <= FOREVER:
+        message = f'{key}: expected Unix seconds or a time such as "2026-11-27T03:30:00Z"'
+        raise ProblemError(HTTPStatus.BAD_REQUEST, message)
+    return round(seconds * 1000)
+
+
+def _number(query: Mapping[str, str], key: str, default: int, most: int) -> int:
+    text = query.get(key)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdecimal()) or len(text) > 15 or not 1 <= int(text) <= most:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"{key}: expected a whole number from 1 to {most}")
+    return int(text)
+
+
+def _later(message: str) -> ProblemError:
+    return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, message, {str(hdrs.RETRY_AFTER): "10"})

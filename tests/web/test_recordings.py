@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientError
+
+from faceanond.errors import RecordFault
+from faceanond.publish.record.faults import RecordError
+from faceanond.publish.record.index import Index, Segment
+from faceanond.publish.record.names import Name
+from faceanond.publish.record.playback import Playback
+from faceanond.publish.record.threads import DiskThreads
+from faceanond.web import recordings as module
+from tests.web.client import Client, serving
+from tests.web.standin import Camera
+
+MORNING = 1_795_750_200_000
+"""2026-11-27 03:30 UTC."""
+CONTENT = bytes(range(256)) * 4096
+"""A megabyte: several pieces."""
+LIST = "/api/cameras/lobby/recordings"
+
+
+class Shelf:
+    """Recordings of five minutes each, all with the same content."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.index = Index()
+        self.file = folder / "content"
+        self.file.write_bytes(CONTENT)
+        self.threads = DiskThreads("test", 1)
+        self.error: RecordError | None = None
+        for number in range(count):
+            start = MORNING + number * 300_000
+            self.index.add(Segment(Name("lobby", start), start + 300_000, len(CONTENT)))
+        start = MORNING + count * 300_000
+        self.index.grow(Segment(Name("lobby", start), start + 2_000, 1000, complete=False, lost=3))
+
+    def between(self, camera: str, start: int, end: int, *, most: int, after: int = -1) -> Sequence[Segment]:
+        return self.index.between(camera, start, end, most=most, after=after)
+
+    async def play(self, camera: str, file: str) -> Playback | None:
+        if self.error is not None:
+            raise self.error
+        name = Name.read(camera, file)
+        segment = self.index.get(name) if name else None
+        if segment is None:
+            return None
+        descriptor = await self.threads.run(lambda: os.open(self.file, os.O_RDONLY), timeout=5)
+        return Playback(segment, descriptor, self.threads)
+
+
+@asynccontextmanager
+async def shelf(folder: Path, count: int = 3) -> AsyncIterator[tuple[Client, Shelf]]:
+    recordings = await asyncio.to_thread(Shelf, folder, count)
+    async with serving(Camera("lobby"), Camera("yard"), recordings=recordings) as client:
+        yield client, recordings
+    recordings.threads.close()
+
+
+async def listed(client: Client, path: str = LIST) -> dict[str, Any]:
+    async with client.get(path) as response:
+        assert response.status == 200, await response.text()
+        answer: dict[str, Any] = await response.json()
+        return answer
+
+
+def url(number: int = 0) -> str:
+    return f"/cameras/lobby/recordings/{Name('lobby', MORNING + number * 300_000).file}"
+
+
+# The list
+
+
+async def test_a_recording_is_listed_with_its_times_and_where_it_is(tmp_path: Path) -> None:
+    async with shelf(tmp_path, 1) as (client, _):
+        assert await listed(client) == {
+            "recordings": [
+                {
+                    "file": "lobby-20261127T033000.000Z.mp4",
+                    "url": "/cameras/lobby/recordings/lobby-20261127T033000.000Z.mp4",
+                    "start": 1_795_750_200.0,
+                    "end": 1_795_750_500.0,
+                    "duration": 300.0,
+                    "bytes": 1_048_576,
+                    "complete": True,
+                    "lost": 0,
+                },
+                {
+                    "file": "lobby-20261127T033500.000Z.mp4",
+                    "url": "/cameras/lobby/recordings/lobby-20261127T033500.000Z.mp4",
+                    "start": 1_795_750_500.0,
+                    "end": 1_795_750_502.0,
+                    "duration": 2.0,
+                    "bytes": 1000,
+                    "complete": False,
+                    "lost": 3,
+                },
+            ],
+            "next": None,
+        }
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "from=2026-11-27T03:36:00Z&to=2026-11-27T03:41:00Z",
+        "from=2026-11-27T03:36:00&to=2026-11-27T03:41:00",
+        "from=2026-11-27T04:36:00%2B01:00&to=2026-11-27T04:41:00%2B01:00",
+        "from=1795750560&to=1795750860.5",
+    ],
+)
+async def test_a_time_is_asked_for_in_either_form(tmp_path: Path, query: str) -> None:
+    async with shelf(tmp_path) as (client, _):
+        found = await listed(client, f"{LIST}?{query}")
+        assert [one["start"] - MORNING // 1000 for one in found["recordings"]] == [300.0, 600.0]
+
+
+async def test_a_long_list_comes_in_pages(tmp_path: Path) -> None:
+    async with shelf(tmp_path, 25) as (client, _):
+        starts, path = [], f"{LIST}?limit=10&from={MORNING // 1000}"
+        while path:
+            page = await listed(client, path)
+            assert len(page["recordings"]) <= 10
+            starts += [one["start"] for one in page["recordings"]]
+            path = page["next"]
+        assert starts == [MORNING / 1000 + number * 300 for number in range(26)]
+
+
+async def test_a_camera_without_recordings_has_an_empty_list_and_no_camera_has_none(tmp_path: Path) -> None:
+    async with shelf(tmp_path) as (client, _):
+        assert await listed(client, "/api/cameras/yard/recordings") == {"recordings": [], "next": None}
+        async with client.get("/api/cameras/attic/recordings") as response:
+            assert response.status == 404
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["from=x", "to=", "from=nan", "from=inf", "from=-1", "to=1e99", "limit=0", "limit=1001", "limit=x", "after=%D9%A2",
+     "from=99999-01-01"],
+)  # fmt: skip
+async def test_a_question_that_makes_no_sense_is_told_so(tmp_path: Path, query: str) -> None:
+    async with shelf(tmp_path) as (client, _), client.get(f"{LIST}?{query}") as response:
+        assert response.status == 400
+        assert query.partition("=")[0] in (await response.json())["detail"]
+
+
+# The files
+
+
+async def test_a_recording_is_a_video_that_nobody_may_keep(tmp_path: Path) -> None:
+    async with shelf(tmp_path) as (client, _), client.get(url()) as response:
+        assert (response.status, response.content_type) == (200, "video/mp4")
+        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["Accept-Ranges"] == "bytes"
+        assert response.headers["Last-Modified"] == "Fri, 27 Nov 2026 03:35:00 GMT"
+        assert await response.read() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("asked", "start", "stop"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=100-199", 100, 200),
+        ("bytes=1000000-", 1_000_000, 1_048_576),
+        ("bytes=-76", 1_048_500, 1_048_576),
+        ("bytes=-99999999", 0, 1_048_576),
+        ("bytes=1048575-99999999", 1_048_575, 1_048_576),
+        ("bytes=1-600000", 1, 600_001),
+    ],
+)
+async def test_a_range_is_what_was_asked_for(tmp_path: Path, asked: str, start: int, stop: int) -> None:
+    async with shelf(tmp_path) as (client, _), client.get(url(), headers={"Range": asked}) as response:
+        whole = (start, stop) == (0, len(CONTENT))
+        assert response.status == (200 if whole else 206)
+        if not whole:
+            assert response.headers["Content-Range"] == f"bytes {start}-{stop - 1}/1048576"
+        assert await response.read() == CONTENT[start:stop]
+
+
+async def test_a_range_behind_the_end_is_refused_with_the_size(tmp_path: Path) -> None:
+    async with shelf(tmp_path) as (client, _), client.get(url(), headers={"Range": "bytes=1048576-"}) as response:
+        assert response.status == 416
+        assert response.headers["Content-Range"] == "bytes */1048576"
+
+
+@pytest.mark.parametrize("asked", ["bytes=0-1,5-6", "bytes=x", "lines=1-2", "bytes=9-2"])
+async def test_a_range_that_nobody_understands_gives_the_whole(tmp_path: Path, asked: str) -> None:
+    async with shelf(tmp_path) as (client, _), client.get(url(), headers={"Range": asked}) as response:
+        assert response.status == 200
+        assert await response.read() == CONTENT
+
+
+async def test_a_download_goes_on_only_where_it_is_the_same_file(tmp_path: Path) -> None:
+    async with shelf(tmp_path) as (client, _):
+        async with client.head(url()) as response:
+            tag = response.headers["ETag"]
+        for known, status in ((tag, 206), ('"other"', 200)):
+            async with client.get(url(), headers={"Range": "bytes=5-9", "If-Range": known}) as response:
+                assert response.status == status
+        async with client.get(url(), headers={"If-None-Match": tag}) as response:
+            assert (response.status, await response.read()) == (304, b"")
+
+
+async def test_the_head_alone_reads_nothing(tmp_path: Path) -> None:
+    async with shelf(tmp_path) as (client, _), client.head(url()) as response:
+        assert (response.status, response.headers["Content-Length"]) == (200, "1048576")
+
+
+async def test_of_the_current_recording_what_is_whole_is_handed_out(tmp_path: Path) -> None:
+    async with shelf(tmp_path) as (client, _), client.get(url(3)) as response:
+        assert response.status == 200
+        assert await response.read() == CONTENT[:1000]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/cameras/lobby/recordings/nothing.mp4",
+        "/cameras/lobby/recordings/lobby-20261127T033000.001Z.mp4",
+        "/cameras/yard/recordings/lobby-20261127T033000.000Z.mp4",
+        "/cameras/attic/recordings/attic-20261127T033000.000Z.mp4",
+        "/cameras/lobby/recordings/..%2F..%2Fcontent",
+        "/cameras/lobby/recordings/%00",
+        "/cameras/lobby/recordings/",
+    ],
+)
+async def test_what_was_not_recorded_is_not_there(tmp_path: Path, path: str) -> None:
+    async with shelf(tmp_path) as (client, _), client.get(path) as response:
+        assert response.status == 404
+
+
+async def test_a_disk_that_does_not_answer_is_a_503(tmp_path: Path) -> None:
+    async with shelf(tmp_path) as (client, recordings):
+        recordings.error = RecordError(RecordFault.STALLED, "no answer within 10 s")
+        async with client.get(url()) as response:
+            assert response.status == 503
+            assert response.headers["Retry-After"] == "10"
+
+
+async def test_only_so_many_are_handed_out_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DOWNLOADS", 1)
+    async with shelf(tmp_path) as (client, recordings):
+        held = asyncio.Event()
+        real = recordings.play
+
+        async def play(camera: str, file: str) -> Playback | None:
+            await held.wait()
+            return await real(camera, file)
+
+        recordings.play = play  # type: ignore[method-assign]
+        async with asyncio.TaskGroup() as tasks:
+            first = tasks.create_task(client.get(url())._coro)
+            await asyncio.sleep(0.05)
+            async with client.get(url()) as response:
+                assert response.status == 503
+            held.set()
+        async with first.result() as response:
+            assert await response.read() == CONTENT
+        async with client.get(url()) as response:
+            assert response.status == 200
+
+
+async def test_a_file_that_is_shorter_than_it_should_be_breaks_the_answer_off(tmp_path: Path) -> None:
+    async with shelf(tmp_path) as (client, recordings):
+        await asyncio.to_thread(recordings.file.write_bytes, CONTENT[:400_000])
+        async with client.get(url()) as response:
+            with pytest.raises(ClientError):
+                await response.read()
+
+
+async def test_a_client_that_takes_nothing_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STALLED", 0.1)
+    size = 64 * 1024 * 1024
+    async with shelf(tmp_path, 1) as (client, recordings):
+        recordings.index.add(Segment(Name("lobby", MORNING), MORNING + 1, size))
+        await asyncio.to_thread(os.truncate, recordings.file, size)
+        reader, writer = await asyncio.open_connection(client.host, client.port, limit=1024)
+        writer.write(f"GET {url()} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        await asyncio.sleep(1)
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await reader.readexactly(size)
+        writer.close()
