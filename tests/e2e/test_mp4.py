@@ -113,8 +113,7 @@ def _vlc_plays(url: str, folder: Path) -> None:
 
 def _chromium_plays(running: Daemon) -> None:
     """In a <video> of a page of ours, whose policy allows it, and as a page of its own."""
-    with wall(f"{running.url}/static/icon.svg") as page:
-        page.goto(f"{running.url}/healthz")
+    with wall(f"{running.url}/static/style.css") as page:
         page.evaluate(EMBED)
         eventually(lambda: page.evaluate(SHOWN) > 20, "Chromium plays it")
         page.goto(running.url + MP4, wait_until="commit")
@@ -130,7 +129,7 @@ def test_firefox_plays_it_and_the_page(tmp_path: Path) -> None:
 
 async def _in_firefox(url: str) -> None:
     async with firefox() as browser:
-        await browser.open(f"{url}/healthz")
+        await browser.open(f"{url}/static/style.css")
         await browser.evaluate(EMBED)
         await browser.until(f"{SHOWN} > 20")
         # Without WebRTC at all, whichever codecs this Firefox has for it.

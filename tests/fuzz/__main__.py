@@ -21,6 +21,7 @@ from faceanond.daemon.run import prepare_process
 from tests.fuzz.daemon import Held, Running, running
 from tests.fuzz.live_http import HttpBytes, HttpRoutes, Whep
 from tests.fuzz.live_media import Media, RtspSocket, RtspUdp
+from tests.fuzz.media_servers import RtspAnswers, WhipAnswers
 from tests.fuzz.shrink import shrunk
 from tests.fuzz.targets import Offers, Rtcp, RtspText, Target
 from tests.fuzz.watch import Watch
@@ -31,7 +32,10 @@ WARM_UP = 0.25
 """Share of the time before memory counts: caches fill, arenas grow."""
 GROWTH = 16_000_000
 """Bytes of memory that may be more at the end than after the warm-up: the allocator's own swing is a few millions."""
-NAMES = ("sdp", "rtcp", "rtsp", "http-bytes", "http-routes", "whep", "rtsp-socket", "rtsp-udp", "media")
+NAMES = (
+    *("sdp", "rtcp", "rtsp", "rtsp-answers", "whip-answers"),
+    *("http-bytes", "http-routes", "whep", "rtsp-socket", "rtsp-udp", "media"),
+)
 
 
 class Fuzzer:
@@ -87,7 +91,7 @@ async def fuzz(minutes: float, seed: int, only: list[str], folder: Path, save: P
         daemon = await stack.enter_async_context(running(folder))
         media = await stack.enter_async_context(Media(daemon))
         live = (HttpBytes(daemon), HttpRoutes(daemon), Whep(daemon), RtspSocket(daemon), RtspUdp(daemon), media)
-        targets: list[Target] = [Offers(), Rtcp(), RtspText(), *live]
+        targets: list[Target] = [Offers(), Rtcp(), RtspText(), RtspAnswers(), WhipAnswers(), *live]
         targets = [target for target in targets if not only or target.name in only]
         fuzzer = Fuzzer(seed, watch)
         await asyncio.sleep(1)
@@ -113,7 +117,8 @@ async def _run(
     idle = await daemon.idle()
     began = time.monotonic()
     warm: Held | None = None
-    while (passed := time.monotonic() - began) < seconds:
+    # It ends at SIGINT and SIGTERM, and so do we then.
+    while (passed := time.monotonic() - began) < seconds and not daemon.task.done():
         if warm is None and passed > WARM_UP * seconds:
             warm = await _drained(daemon, media, idle, watch)
         for target in targets:

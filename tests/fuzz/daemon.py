@@ -46,6 +46,7 @@ class Running:
     rtsp: int
     routes: list[tuple[str, str]]
     """(method, path) of every route, with `{name}` in it as aiohttp writes it."""
+    task: asyncio.Task[None]
 
     def held(self) -> Held:
         """Counts, after a collection; blocks for some milliseconds."""
@@ -103,7 +104,7 @@ async def running(folder: Path) -> AsyncIterator[Running]:
             task = tasks.create_task(App(config, clock=SystemClock()).run(), name="daemon")
             try:
                 await _answers(http, task)
-                yield Running(http, rtsp, _routes(built[0]))
+                yield Running(http, rtsp, _routes(built[0]), task)
             finally:
                 task.cancel()
 

@@ -117,6 +117,7 @@ async def daemon(folder: Path, source: str, *settings: str) -> AsyncIterator[Dae
     # A face of half the picture's height is enough: detection costs the same with any number of viewers.
     config.write_text(
         f'[http]\nlisten = "127.0.0.1:{http}"\n[rtsp]\nlisten = "127.0.0.1:{rtsp}"\nmax_sessions = 500\n'
+        "max_per_address = 500\n"
         f"[webrtc]\nmax_viewers = 500\n[detector]\nmin_size = 240\n[anonymise]\nlegend = []\n"
         f'[cameras.{CAMERA}]\nsource = "{source}"\n'
     )

@@ -56,10 +56,11 @@ class House:
 async def house() -> AsyncIterator[House]:
     fleet = Cameras(Camera("lobby"), Camera("yard"))
     async with (
-        live(*fleet.by_name) as (service, _),
+        live(*fleet.by_name) as (service, streams),
         async_playwright() as playwright,
         await playwright.chromium.launch(executable_path=need_tool("chromium"), args=QUIET) as browser,
     ):
+        fleet.streams.update(streams)
         yield House(browser, service, fleet)
 
 
@@ -93,6 +94,18 @@ async def test_a_display_on_a_wall_logs_in_by_its_address(path: str) -> None:
         assert len(await plays(page)) == 1
         await page.goto("about:blank")
         await until(lambda: not place.service.sessions)
+
+
+@pytest.mark.parametrize("path", ["/", "/cameras/lobby"])
+async def test_video_over_http_is_given_to_the_viewer_who_logged_in_as_well(path: str) -> None:
+    """Browsers log in to WebSockets by themselves."""
+    async with house() as place, place.opened("guards-password"):
+        page = await place.page("guards-password")
+        await page.add_init_script("delete window.RTCPeerConnection")
+        await page.goto(place.url(path))
+        await plays(page)
+        await page.get_by_text("over HTTP").wait_for()
+        assert not place.service.sessions
 
 
 async def test_nobody_else_sees_anything() -> None:

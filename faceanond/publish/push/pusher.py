@@ -84,20 +84,27 @@ class Pusher:
             log.info("push ended", camera=self._target.camera, reason="its camera was taken away")
 
     async def _once(self) -> float:
-        """One attempt; returns the seconds to wait before the next one."""
+        """One attempt; returns the seconds to wait before the next one. Raises StreamClosedError."""
         self._change(PushState.CONNECTING)
+        # In a task of its own, which gives its error as a value: before Python 3.13 a TaskGroup inside the attempt that
+        # fails in the moment of a stop hides the stop, and one that fails at any time leaves a cancellation behind.
+        async with asyncio.TaskGroup() as tasks:
+            attempt = tasks.create_task(self._attempt(), name=f"push attempt:{self._target.camera}")
+        outcome = PushError(PushFault.INTERNAL, "the attempt was given up") if attempt.cancelled() else attempt.result()
+        if isinstance(outcome, StreamClosedError):
+            raise outcome
+        return self._failed(outcome)
+
+    async def _attempt(self) -> PushError | StreamClosedError:
+        """How one attempt ended."""
         try:
             await self._make(self._target, self._stream, self._connected).run()
-            error = PushError(PushFault.CLOSED, "the server ended the session")
-        except PushError as failed:
-            error = failed
-        except StreamClosedError:
-            raise
+        except (PushError, StreamClosedError) as error:
+            return error
         except Exception:  # a defect in pushing must end neither the other cameras nor the daemon
             log.exception("push failed by a defect", camera=self._target.camera)
-            error = PushError(PushFault.INTERNAL, "internal error; see the log")
-        _stop_if_cancelled()
-        return self._failed(error)
+            return PushError(PushFault.INTERNAL, "internal error; see the log")
+        return PushError(PushFault.CLOSED, "the server ended the session")
 
     def _connected(self) -> None:
         self._up_at = self._clock.monotonic()
@@ -132,11 +139,3 @@ class Pusher:
 
     def _change(self, state: PushState, *, retry_at: float | None = None) -> None:
         self._state, self._since, self._retry_at = state, self._clock.wall(), retry_at
-
-
-def _stop_if_cancelled() -> None:
-    """Raises CancelledError where a failure at the same moment has hidden it: before Python 3.13 a TaskGroup lets its
-    children's errors win, and the cancellation would never come again."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

@@ -170,7 +170,11 @@ def _inactive(section: Section, video: list[str]) -> list[str]:
         "c=IN IP4 0.0.0.0",
         f"a=mid:{section.first('mid')}",
         "a=inactive",
-        *(f"a=rtpmap:{value}" for value in section.values("rtpmap") if value.split(" ")[0] == codec),
+        *(
+            f"a=rtpmap:{value}"
+            for value in section.values("rtpmap")
+            if (match := _RTPMAP.fullmatch(value)) and match[1] == codec
+        ),
         *(line for line in video if line.startswith(shared)),
     ]
 

@@ -29,6 +29,7 @@ from faceanond.publish.webrtc import dtls, ice
 from faceanond.publish.webrtc.errors import MalformedOfferError, OfferError
 from faceanond.publish.webrtc.pump import drop_what_is_malformed
 from faceanond.publish.webrtc.sdp import Offer, write_answer
+from faceanond.publish.webrtc.sending import SharedSending
 from faceanond.publish.webrtc.track import PassthroughTrack
 from faceanond.publish.webrtc.trickle import Trickle
 
@@ -36,10 +37,12 @@ log = structlog.get_logger(__name__)
 
 NEGOTIATION = 10.0
 """Seconds for an answer: the longest part is a STUN or TURN server that does not reply."""
-HANDSHAKE = 10.0
-"""Seconds from the answer to the first packet that is asked for: an offer without candidates would wait for ever."""
-SILENCE = 12.0
-"""Seconds without an RTCP packet from the viewer: browsers report each second, and ICE itself needs half a minute."""
+HANDSHAKE = 9.0
+"""Seconds from the answer to the first packet that is asked for: an offer without candidates would wait for ever. With
+the answer before and the closing after them, nothing is left of such a viewer after ten."""
+SILENCE = 11.0
+"""Seconds without an RTCP packet from the viewer: browsers report each second, and ICE itself needs half a minute. With
+the closing, a viewer that was killed is gone after twelve."""
 CLOSING = 3.0
 """Seconds for aiortc to close a connection."""
 
@@ -160,6 +163,9 @@ class Session:
         track.on("started", started)
         track.on("exhausted", lambda: self.end("stream ended"))
         track.on("ended", lambda: self.end("viewer gone"))
+        if self._stream.codec is Codec.H264:
+            # VP8's payloads carry numbers of their own, so that those stay aiortc's.
+            SharedSending(sender, track)
         sender._handle_rtcp_packet = report  # type: ignore[method-assign]
         # PLI and FIR: aiortc would only note them for an encoder of its own.
         sender._send_keyframe = self._stream.request_keyframe  # type: ignore[method-assign]

@@ -14,7 +14,7 @@ import structlog
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
-from faceanond.publish.packet import CLOCK_RATE
+from faceanond.publish.packet import CLOCK_RATE, EncodedPacket
 from faceanond.publish.stream import Reader, Stream, StreamClosedError
 
 log = structlog.get_logger(__name__)
@@ -38,6 +38,15 @@ class PassthroughTrack(MediaStreamTrack):
         self._reader: Reader | None = None
 
     async def recv(self) -> av.Packet[Any]:
+        """The next packet in the form that aiortc packetises by itself. Raises MediaStreamError."""
+        encoded = await self.next()
+        packet: av.Packet[Any] = av.Packet(encoded.data)
+        packet.pts = encoded.timestamp
+        packet.dts = encoded.timestamp
+        packet.time_base = _TIME_BASE
+        return packet
+
+    async def next(self) -> EncodedPacket:
         """The next packet. Raises MediaStreamError, the one exception that aiortc takes as a regular end."""
         if self.readyState != "live":
             raise MediaStreamError
@@ -45,16 +54,11 @@ class PassthroughTrack(MediaStreamTrack):
             if self._reader is None:
                 self._reader = self._stream.subscribe(self._protocol)
                 self.emit("started")
-            encoded = await self._reader.get()
+            return await self._reader.get()
         except StreamClosedError:
             self.emit("exhausted")
             self.stop()
             raise MediaStreamError from None
-        packet: av.Packet[Any] = av.Packet(encoded.data)
-        packet.pts = encoded.timestamp
-        packet.dts = encoded.timestamp
-        packet.time_base = _TIME_BASE
-        return packet
 
     def stop(self) -> None:
         if self._reader is not None:

@@ -32,6 +32,9 @@ _CODEC = {
     "fmtp": re.compile(r"(\d{1,3}) [\x20-\x7e]{1,256}"),
     "rtcp-fb": re.compile(r"(\d{1,3}) (?:nack|nack pli|ccm fir)"),
 }
+_PARAMETER = re.compile(
+    r"apt=\d{1,3}|packetization-mode=[01]|level-asymmetry-allowed=[01]|profile-level-id=[0-9a-fA-F]{6}"
+)
 _CANDIDATE = re.compile(
     r"[A-Za-z0-9+/]{1,32} 1 (?i:udp) (\d{1,10}) ([0-9A-Fa-f.:]{2,45}) (\d{1,5}) typ (host|srflx|relay|prflx)(?: .*)?"
 )
@@ -106,7 +109,17 @@ def _codecs(video: Sequence[str], types: Sequence[str]) -> Iterator[str]:
     # What is told about a type without a name is about nothing, and aiortc stumbles over it.
     named = {number for number, _ in found["rtpmap"]} & set(types)
     for name, values in found.items():
-        yield from (f"a={name}:{value}" for number, value in values if number in named)
+        for number, value in values:
+            text = _known(number, value) if name == "fmtp" else value
+            if number in named and text is not None:
+                yield f"a={name}:{text}"
+
+
+def _known(number: str, value: str) -> str | None:
+    """Format parameters without those that are not known; None when none are left."""
+    parts = [part.strip() for part in value.partition(" ")[2].split(";")]
+    known = [part for part in parts if _PARAMETER.fullmatch(part)]
+    return f"{number} {';'.join(known)}" if known else None
 
 
 def _candidates(video: Sequence[str], *, loopback: bool) -> list[str]:

@@ -12,6 +12,7 @@ from faceanond.backoff import LONGEST, Backoff
 from faceanond.config.model import Push
 from faceanond.errors import PushError, PushFault
 from faceanond.publish.push import pusher as module
+from faceanond.publish.push.deadline import first_of
 from faceanond.publish.push.pusher import LONGEST_WAIT, TOLD_EVERY, Pusher
 from faceanond.publish.push.target import Target, target
 from faceanond.publish.stream import Stream, StreamClosedError
@@ -227,6 +228,43 @@ async def test_a_server_that_fails_in_the_moment_of_the_stop_does_not_keep_it_go
         await settle()
         assert task.done()
         assert task.cancelled()
+
+
+async def test_a_failure_inside_nested_groups_is_a_failure_like_any_other(clock: FakeClock) -> None:
+    """A group of Python 3.11 that fails while it waits for its tasks leaves a cancellation behind."""
+
+    class Nested(Server):
+        def attempt(self, place: Target, stream: Stream, connected: Callable[[], None]) -> Any:
+            self.attempts.append(clock.monotonic())
+            return self
+
+        async def run(self) -> None:
+            async def fail() -> None:
+                await clock.sleep(1)
+                raise PushError(PushFault.STALLED, "the server took no data")
+
+            try:
+                async with asyncio.TaskGroup() as outer:
+                    outer.create_task(clock.sleep(1000), name="read")
+                    async with asyncio.TaskGroup() as inner:
+                        inner.create_task(fail(), name="carry")
+                        inner.create_task(fail(), name="watch")
+            except ExceptionGroup as group:
+                raise first_of(group, PushError) from None
+
+    stream = Stream("yard", clock=clock)
+    stream.write(packet(0, keyframe=True))
+    place = target("yard", Push(url="rtsp://media/yard"))
+    assert place is not None
+    server = Nested(clock)
+    pusher = Pusher(place, stream, server.attempt, clock=clock)
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(pusher.run(), name="push")
+        await clock.advance(60)
+        assert not task.done()
+        assert len(server.attempts) > 3
+        assert pusher.status().failures["stalled"] >= 3
+        task.cancel()
 
 
 async def test_a_camera_that_is_taken_away_ends_it(clock: FakeClock) -> None:

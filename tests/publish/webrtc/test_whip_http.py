@@ -4,6 +4,7 @@ import asyncio
 import email.utils
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -15,16 +16,19 @@ from faceanond.publish.push.network import Network
 from faceanond.publish.push.target import target
 from faceanond.publish.webrtc.whip_http import ANSWER, FAREWELL, LARGEST, MOST_REDIRECTS, Endpoint, Session
 from tests.conftest import FakeClock
+from tests.daemon.file_server import certified
 from tests.publish.rtsp.player import until
 from tests.publish.webrtc.whip_server import WhipServer, whip
 
 
 @asynccontextmanager
-async def endpoint(url: str, clock: FakeClock) -> AsyncIterator[Endpoint]:
+async def endpoint(url: str, clock: FakeClock, *, verify: bool = True) -> AsyncIterator[Endpoint]:
     place = target("yard", Push(url=url, token=SecretStr("geheim")))
     assert place is not None
-    async with Network(clock=clock) as network, network.http(None) as client:
-        yield Endpoint(place, client, clock=clock)
+    async with Network(clock=clock) as network:
+        tls = await network.tls(verify=verify) if url.startswith("https") else None
+        async with network.http(tls) as client:
+            yield Endpoint(place, client, clock=clock)
 
 
 async def refused(server: WhipServer, clock: FakeClock) -> PushError:
@@ -172,3 +176,31 @@ async def test_a_server_that_holds_up_the_end_is_left_after_a_second(clock: Fake
         await until(lambda: server.deleted)
         await clock.advance(FAREWELL + 0.1)
         await task
+
+
+async def test_over_tls_the_certificate_counts(clock: FakeClock, tmp_path: Path) -> None:
+    context, _ = certified(tmp_path)
+    server = WhipServer()
+    async with whip(server, tls=context) as url:
+        async with endpoint(url, clock) as one:
+            assert await _fault(one) is PushFault.TLS
+        assert server.tokens == []
+        server.script = [server.created("v=0 answer")]
+        async with endpoint(url, clock, verify=False) as one:
+            session = await one.offer("v=0 offer")
+            assert session.url.startswith("https://")
+            await one.end(session)
+    assert server.tokens == ["Bearer geheim"] * 2
+
+
+async def test_a_redirect_out_of_tls_is_not_followed(clock: FakeClock, tmp_path: Path) -> None:
+    context, _ = certified(tmp_path)
+    secure, plain = WhipServer(), WhipServer()
+    async with (
+        whip(plain) as there,
+        whip(secure, tls=context) as url,
+        endpoint(url, clock, verify=False) as one,
+    ):
+        secure.script = [web.Response(status=307, headers={"Location": there})]
+        assert await _fault(one) is PushFault.REFUSED
+    assert plain.offers == []

@@ -70,6 +70,13 @@ def test_transport_may_stand_in_the_session() -> None:
     assert "a=ice-ufrag:abcd" in text
 
 
+def test_format_parameters_that_are_not_known_are_left_out() -> None:
+    strange = ANSWER.replace("packetization-mode=1;", "max-fs=x;packetization-mode=1;x;")
+    text = read_answer(strange.replace("apt=101", "apt=1x"), loopback=False)
+    assert "a=fmtp:101 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n" in text
+    assert "a=fmtp:102" not in text
+
+
 def test_candidates_are_counted() -> None:
     many = "".join(f"a=candidate:1 1 udp 1 198.51.100.7 {port} typ host\r\n" for port in range(1000, 2000))
     assert read_answer(ANSWER + many, loopback=False).count("a=candidate") == MOST_CANDIDATES

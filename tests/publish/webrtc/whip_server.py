@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -78,19 +79,19 @@ class WhipServer:
 
 
 @asynccontextmanager
-async def whip(server: WhipServer) -> AsyncIterator[str]:
+async def whip(server: WhipServer, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Runs the server; yields the URL at which a camera is pushed to it."""
     app = web.Application()
     app.router.add_post("/whip/{name}", server.offer)
     app.router.add_delete("/session/{name}", server.end)
     runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     server.port = runner.addresses[0][1]
     async with asyncio.TaskGroup() as server._tasks:
         try:
-            yield f"http://127.0.0.1:{server.port}/whip/yard"
+            yield f"http{'s' if tls else ''}://127.0.0.1:{server.port}/whip/yard"
         finally:
             for peer in server.peers:
                 await peer.close()
