@@ -19,7 +19,6 @@ from faceanond.detect.protocol import Detector, DetectRequest
 from tests.detect.agreement import REFERENCES, Corners, found, reference
 from tests.frames_util import POSES, Rgb, posed, raw
 
-
 HALVED = "astronaut 1.0 at the upper edge"
 
 
