@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import ETag, hdrs, web
 
 import faceanond
-from faceanond.access import OPEN, Access, Viewer
+from faceanond.access import Access, Viewer
 from faceanond.clock import Clock, SystemClock
 from faceanond.config.model import Http, IceServer
 from faceanond.logins import FailedLogins
@@ -35,7 +35,7 @@ def build(
     metrics: Metrics,
     settings: Http,
     *,
-    access: Access = OPEN,
+    access: Access,
     failures: FailedLogins | None = None,
     ice_servers: tuple[IceServer, ...] = (),
     clock: Clock | None = None,
@@ -44,8 +44,8 @@ def build(
 ) -> web.Application:
     """The application, ready for `server.serving`. `versions` is what `/api/version` adds to our own version.
 
-    `access` knows the viewers, `failures` is where all listeners note wrong logins, and players are told of the
-    `ice_servers`.
+    `access` knows the viewers: there is no default for it, since leaving it out would open everything. `failures` is
+    where all listeners note wrong logins, and players are told of the `ice_servers`.
     """
     clock = clock or SystemClock()
     app = web.Application(client_max_size=LARGEST_OFFER)

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from faceanond.access import OPEN
 from faceanond.config.model import Http
 from faceanond.logins import BURST, FailedLogins
 from faceanond.status import PushState, PushStatus
@@ -42,7 +43,7 @@ def basic(name: str, password: str) -> dict[str, str]:
 
 def routes() -> set[tuple[str, str]]:
     """Every (method, template) of the application."""
-    app = build(Cameras(), Answering(), Pulse(), exposition, Http(), recordings=Shelf())
+    app = build(Cameras(), Answering(), Pulse(), exposition, Http(), access=OPEN, recordings=Shelf())
     found = set()
     for route in app.router.routes():
         assert route.resource is not None

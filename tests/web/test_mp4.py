@@ -12,6 +12,7 @@ import pytest
 from aiohttp import WSCloseCode, WSMsgType
 from aiohttp.test_utils import TestClient, TestServer
 
+from faceanond.access import OPEN
 from faceanond.clock import SystemClock
 from faceanond.config.model import Http
 from faceanond.publish import fmp4, h264
@@ -39,7 +40,7 @@ async def watching(settings: Http | None = None) -> AsyncIterator[tuple[Client, 
     """A client, and the stream of camera "lobby"; camera "dark" has none."""
     fleet = Cameras(Camera("lobby"), Camera("dark"))
     stream = fleet.streams["lobby"] = Stream("lobby", clock=SystemClock())
-    app = build(fleet, Answering(), Pulse(), exposition, settings or Http())
+    app = build(fleet, Answering(), Pulse(), exposition, settings or Http(), access=OPEN)
     async with TestClient(TestServer(app)) as client:
         try:
             yield client, stream

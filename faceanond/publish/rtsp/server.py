@@ -15,7 +15,7 @@ from typing import Self
 
 import structlog
 
-from faceanond.access import OPEN, Access
+from faceanond.access import Access
 from faceanond.clock import Clock
 from faceanond.config.model import Rtsp
 from faceanond.errors import UnavailableError
@@ -56,7 +56,7 @@ class RtspServer:
         settings: Rtsp,
         *,
         clock: Clock,
-        access: Access = OPEN,
+        access: Access,
         failures: FailedLogins | None = None,
     ) -> None:
         self._settings = settings
