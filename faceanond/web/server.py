@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import structlog
 from aiohttp import hdrs, web
@@ -17,6 +18,8 @@ from faceanond.clock import Clock, SystemClock
 from faceanond.config.model import Http
 from faceanond.errors import UnavailableError
 from faceanond.tls import CertificateError, ServerCertificate
+from faceanond.web import connections
+from faceanond.web.connections import Connections
 from faceanond.web.problem import problem
 
 log = structlog.get_logger(__name__)
@@ -29,6 +32,8 @@ HANDSHAKE_WITHIN = 10.0
 """Seconds for a TLS handshake: two round trips."""
 RENEWAL_INTERVAL = 60.0
 """Seconds between two looks for a renewed certificate."""
+STALLED = 30.0
+"""Seconds that a client may take nothing of what waits for it. Streams are more impatient, see `receiver`."""
 LONGEST_LINE = 8190
 BACKLOG = 128
 
@@ -36,7 +41,52 @@ BACKLOG = 128
 class _Connection(web.RequestHandler):
     """aiohttp's connection, but for requests that are no HTTP: those get the error form of all others, no banner, and
     no traceback in the log, which anybody could fill that way.
+
+    It is counted in `held`, and a client that takes nothing is cut off: aiohttp would wait for it for ever.
     """
+
+    __slots__ = ("_held", "_stalled", "client")
+
+    def __init__(
+        self, manager: web.Server, *, held: Connections, loop: asyncio.AbstractEventLoop, **named: Any
+    ) -> None:
+        super().__init__(manager, loop=loop, **named)
+        self._held = held
+        self._stalled: asyncio.TimerHandle | None = None
+        self.client = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self._current_request is not None
+
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.client = str((transport.get_extra_info("peername") or ("gone",))[0])
+        self._held.came(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._held.went(self)
+        self._moves()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._moves()
+        self._stalled = self._loop.call_later(STALLED, self.abort)
+
+    def resume_writing(self) -> None:
+        self._moves()
+        super().resume_writing()
+
+    def _moves(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -61,13 +111,15 @@ async def serving(
     Leaving stops listening, gives requests in progress GRACE seconds, then closes everything. Raises UnavailableError.
     With a certificate the listener speaks HTTPS, and errors of the context's body come in a group.
     """
+    clock = clock or SystemClock()
+    held = Connections(settings.max_streams + connections.SPARE, clock=clock)
     if not settings.certificate:
-        async with _listening(app, settings, None) as address:
+        async with _listening(app, settings, None, held) as address:
             yield address
         return
     certificate = await asyncio.to_thread(_load, settings)
-    async with _listening(app, settings, certificate.context) as address, asyncio.TaskGroup() as tasks:
-        renewing = tasks.create_task(_renew(certificate, clock or SystemClock()), name="http: renewed certificate")
+    async with _listening(app, settings, certificate.context, held) as address, asyncio.TaskGroup() as tasks:
+        renewing = tasks.create_task(_renew(certificate, clock), name="http: renewed certificate")
         try:
             yield address
         finally:
@@ -94,7 +146,7 @@ async def _renew(certificate: ServerCertificate, clock: Clock) -> None:
 
 @asynccontextmanager
 async def _listening(
-    app: web.Application, settings: Http, tls: ssl.SSLContext | None
+    app: web.Application, settings: Http, tls: ssl.SSLContext | None, held: Connections
 ) -> AsyncIterator[tuple[str, int]]:
     host, port = settings.listen
     loop = asyncio.get_running_loop()
@@ -106,8 +158,9 @@ async def _listening(
     def connection() -> _Connection:
         return _Connection(
             manager,
+            held=held,
             loop=loop,
-            access_log=None,  # type: ignore[arg-type]  # None is what aiohttp itself passes on for no log
+            access_log=None,
             keepalive_timeout=IDLE,
             max_line_size=LONGEST_LINE,
             max_field_size=LONGEST_LINE,
