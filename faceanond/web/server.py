@@ -16,10 +16,9 @@ from aiohttp import hdrs, web
 
 from faceanond.clock import Clock, SystemClock
 from faceanond.config.model import Http
+from faceanond.connections import Connections
 from faceanond.errors import UnavailableError
 from faceanond.tls import CertificateError, ServerCertificate
-from faceanond.web import connections
-from faceanond.web.connections import Connections
 from faceanond.web.problem import problem
 
 log = structlog.get_logger(__name__)
@@ -32,6 +31,8 @@ HANDSHAKE_WITHIN = 10.0
 """Seconds for a TLS handshake: two round trips."""
 RENEWAL_INTERVAL = 60.0
 """Seconds between two looks for a renewed certificate."""
+SPARE_CONNECTIONS = 512
+"""Connections beyond `max_streams`: of pages, scripts and players, which each hold a few for half a minute."""
 STALLED = 30.0
 """Seconds that a client may take nothing of what waits for it. Streams are more impatient, see `receiver`."""
 LONGEST_LINE = 8190
@@ -112,7 +113,7 @@ async def serving(
     With a certificate the listener speaks HTTPS, and errors of the context's body come in a group.
     """
     clock = clock or SystemClock()
-    held = Connections(settings.max_streams + connections.SPARE, clock=clock)
+    held = Connections(settings.max_streams + SPARE_CONNECTIONS, listener="http", clock=clock)
     if not settings.certificate:
         async with _listening(app, settings, None, held) as address:
             yield address

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from faceanond.config.model import Http
 from faceanond.errors import UnavailableError
-from faceanond.web import connections, server
+from faceanond.web import server
 from faceanond.web.server import serving
 from tests import certificates
 from tests.conftest import FakeClock
@@ -169,7 +169,7 @@ async def test_a_body_that_only_claims_to_be_compressed_is_taken_as_it_is(caplog
 
 
 async def test_idle_connections_without_end_lock_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "SPARE", 3)
+    monkeypatch.setattr(server, "SPARE_CONNECTIONS", 3)
     async with serving(application(), Http(listen=("127.0.0.1", 0), max_streams=1)) as (host, port):
         flood = [await asyncio.open_connection(host, port) for _ in range(6)]
         _, quiet = await asyncio.open_connection(host, port, local_addr=("127.0.0.2", 0))

@@ -95,15 +95,36 @@ async def test_one_player_too_many_is_told_503_and_may_come_back_later(stream: S
         assert (await late.ask("SETUP", Transport=TCP)).status == 200
 
 
-async def test_connections_are_bounded(stream: Stream, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SPARE_CONNECTIONS", 1)
-    listening = server_for(stream, clock, max_sessions=1)
-    async with listening as server, connected(server.port) as one, connected(server.port) as two:
-        await one.ask("OPTIONS")
-        await two.ask("OPTIONS")
-        async with connected(server.port) as three:
-            assert await three.ended()
-        assert (await one.ask("OPTIONS")).status == 200
+async def test_silent_connections_without_end_lock_nobody_out(
+    stream: Stream, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SPARE_CONNECTIONS", 2)
+    async with (
+        server_for(stream, clock, max_sessions=1) as server,
+        connected(server.port, local="127.0.0.3") as player,
+        connected(server.port) as one,
+        connected(server.port) as two,
+    ):
+        assert (await player.ask("SETUP", Transport=TCP)).status == 200
+        for flood in (one, two):
+            await flood.ask("OPTIONS")
+        async with connected(server.port, local="127.0.0.2") as newcomer:
+            assert (await newcomer.ask("OPTIONS")).status == 200
+            assert await one.ended()
+            assert (await two.ask("OPTIONS")).status == 200
+            assert (await player.ask("OPTIONS")).status == 200
+
+
+async def test_while_all_connections_are_players_a_newcomer_is_turned_away(
+    stream: Stream, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SPARE_CONNECTIONS", 0)
+    async with server_for(stream, clock, max_sessions=1) as server, connected(server.port) as player:
+        assert (await player.ask("SETUP", Transport=TCP)).status == 200
+        async with connected(server.port) as late:
+            assert await late.ended()
+        assert (await player.ask("OPTIONS")).status == 200
+        assert len(server._connections) == 1
 
 
 async def test_a_defect_in_serving_one_player_spares_the_others(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from faceanond.web.connections import Connections
+from faceanond.connections import Connections
 from tests.conftest import FakeClock
 
 
@@ -15,7 +15,7 @@ class Line:
 
 
 def filled(clock: FakeClock, *lines: Line) -> Connections:
-    held = Connections(len(lines), clock=clock)
+    held = Connections(len(lines), listener="test", clock=clock)
     for line in lines:
         held.came(line)
     return held
@@ -32,7 +32,7 @@ def test_who_floods_loses_the_oldest_of_his_own(clock: FakeClock) -> None:
     quiet, first, second = Line("192.0.2.7"), Line("192.0.2.1"), Line("192.0.2.1")
     held = filled(clock, quiet, first, second)
     newcomer = Line("192.0.2.8")
-    held.came(newcomer)
+    assert held.came(newcomer)
     assert [line.cut for line in (quiet, first, second, newcomer)] == [False, True, False, False]
     assert len(held) == 3
 
@@ -48,7 +48,7 @@ def test_where_all_are_busy_the_newcomer_is_turned_away(clock: FakeClock) -> Non
     lines = [Line("192.0.2.1", busy=True), Line("192.0.2.2", busy=True)]
     held = filled(clock, *lines)
     newcomer = Line("192.0.2.3")
-    held.came(newcomer)
+    assert not held.came(newcomer)
     assert newcomer.cut
     assert len(held) == 2
 

@@ -1,8 +1,8 @@
-"""How many connections the HTTP listener holds, and for whom: an open one costs a descriptor and memory, and anybody
-can open as many as he likes.
+"""How many connections a listener holds, and for whom: an open one costs a descriptor and memory, and anybody can open
+as many as he likes.
 
 The rule: a newcomer gets in. When all places are taken, the address that holds the most loses its oldest one, among
-those on which nothing is answered just now. So who floods throws himself out, and nobody else.
+those that nobody uses just now. So who floods throws himself out, and nobody else.
 """
 
 from __future__ import annotations
@@ -18,9 +18,6 @@ from faceanond.ratelimit import RateLimited
 
 log = structlog.get_logger(__name__)
 
-SPARE = 512
-"""Connections beyond `http.max_streams`: of pages, scripts and players, which each hold a few for half a minute."""
-
 
 class Held(Protocol):
     """A connection, as it is counted."""
@@ -32,7 +29,7 @@ class Held(Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether a request is being answered on it."""
+        """Whether it is in use: a request is being answered on it, or a player plays."""
         ...
 
     def abort(self) -> None:
@@ -43,8 +40,10 @@ class Held(Protocol):
 class Connections:
     """All that one listener holds, at most `most`."""
 
-    def __init__(self, most: int, *, clock: Clock) -> None:
+    def __init__(self, most: int, *, listener: str, clock: Clock) -> None:
+        """`listener` is its name in the log."""
         self._most = most
+        self._listener = listener
         self._clock = clock
         # Connection -> its network, the oldest first.
         self._held: dict[Held, str] = {}
@@ -53,16 +52,19 @@ class Connections:
     def __len__(self) -> int:
         return len(self._held)
 
-    def came(self, connection: Held) -> None:
-        """One more; cuts one where that is too many."""
+    def came(self, connection: Held) -> bool:
+        """One more; cuts one where that is too many. False when that one is the newcomer."""
         self._held[connection] = network_of(connection.client)
         if len(self._held) <= self._most:
-            return
+            return True
         victim = self._victim(connection)
         if told := self._refused.note(victim.client, self._clock.monotonic()):
-            log.warning("too many connections", client=told.last, count=told.count, most=self._most)
+            log.warning(
+                "too many connections", listener=self._listener, client=told.last, count=told.count, most=self._most
+            )
         self.went(victim)
         victim.abort()
+        return victim is not connection
 
     def went(self, connection: Held) -> None:
         """It is closed; safe twice."""
