@@ -49,7 +49,7 @@ def build(
     """
     clock = clock or SystemClock()
     app = web.Application(client_max_size=LARGEST_OFFER)
-    guard = Guard(settings)
+    guard = Guard(settings, is_open=access.open)
     guard.install(app)
     Auth(access, failures or FailedLogins(clock)).install(app)
     WhepRoutes(fleet, whep, guard, clock, ice_servers).install(app)
