@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -131,9 +132,17 @@ class _Routes:
 
 
 def _told(viewer: Viewer, status: CameraStatus) -> dict[str, Any]:
-    """A camera's status; where its pictures come from and go to is for those who may see everything."""
-    told = camera_json(status)
-    return told if viewer.sees_everything else {**told, "source": None, "push": None}
+    """A camera's status; where its pictures come from and go to is for those who may see everything. Errors name it."""
+    if viewer.sees_everything:
+        return camera_json(status)
+    trouble = status.last_error and status.last_error.removeprefix(f"{status.source}: ")
+    if trouble and (status.source in trouble or "://" in trouble):
+        trouble = None
+    recording = replace(status.record, last_error=None)
+    return {
+        **camera_json(replace(status, last_error=trouble, push=None, record=recording)),
+        "source": None,
+    }
 
 
 def _verdict(request: web.Request, good: bool, details: dict[str, Any]) -> web.Response:
