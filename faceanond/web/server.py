@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -43,13 +44,14 @@ class _Connection(web.RequestHandler):
     """aiohttp's connection, but for requests that are no HTTP: those get the error form of all others, no banner, and
     no traceback in the log, which anybody could fill that way.
 
-    It is counted in `held`, and a client that takes nothing is cut off: aiohttp would wait for it for ever.
+    It is counted in `held`, unless it is inside a `_Secured` one, which is. A client that takes nothing is cut off:
+    aiohttp would wait for it for ever.
     """
 
     __slots__ = ("_held", "_stalled", "client")
 
     def __init__(
-        self, manager: web.Server, *, held: Connections, loop: asyncio.AbstractEventLoop, **named: Any
+        self, manager: web.Server, *, held: Connections | None, loop: asyncio.AbstractEventLoop, **named: Any
     ) -> None:
         super().__init__(manager, loop=loop, **named)
         self._held = held
@@ -67,11 +69,13 @@ class _Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.client = str((transport.get_extra_info("peername") or ("gone",))[0])
-        self._held.came(self)
+        self.client = _client(transport)
+        if self._held is not None:
+            self._held.came(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._held.went(self)
+        if self._held is not None:
+            self._held.went(self)
         self._moves()
         super().connection_lost(exc)
 
@@ -101,6 +105,52 @@ class _Connection(web.RequestHandler):
         response.headers[hdrs.SERVER] = ""  # else aiohttp names itself and its version
         response.force_close()
         return response
+
+
+class _Secured(SSLProtocol):
+    """The TLS around a connection, as asyncio makes it; but it is known, and counted, from before the handshake on."""
+
+    def __init__(
+        self, inner: _Connection, tls: ssl.SSLContext, held: Connections, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__(
+            loop,
+            inner,
+            tls,
+            None,  # type: ignore[arg-type]  # nobody waits for the handshake
+            server_side=True,
+            ssl_handshake_timeout=HANDSHAKE_WITHIN,  # type: ignore[arg-type]  # any number, says its documentation
+            ssl_shutdown_timeout=GRACE,
+        )
+        self._inner = inner
+        self._held = held
+        self._outer: asyncio.Transport | None = None
+        self.client = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self._inner.busy
+
+    def abort(self) -> None:
+        if self._outer is not None:
+            self._outer.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._outer = transport
+        self.client = _client(transport)
+        super().connection_made(transport)
+        self._held.came(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._held.went(self)
+        super().connection_lost(exc)
+
+
+def _client(transport: asyncio.BaseTransport) -> str:
+    """The other end's address."""
+    return str((transport.get_extra_info("peername") or ("gone",))[0])
 
 
 @asynccontextmanager
@@ -156,10 +206,10 @@ async def _listening(
     manager = runner.server
     assert manager is not None
 
-    def connection() -> _Connection:
-        return _Connection(
+    def connection() -> asyncio.BaseProtocol:
+        inner = _Connection(
             manager,
-            held=held,
+            held=held if tls is None else None,
             loop=loop,
             access_log=None,
             keepalive_timeout=IDLE,
@@ -168,18 +218,11 @@ async def _listening(
             # No request here needs it, and a body that only claims to be compressed would be a traceback in the log.
             auto_decompress=False,
         )
+        return inner if tls is None else _Secured(inner, tls, held, loop)
 
     try:
         try:
-            listener = await loop.create_server(
-                connection,
-                host or None,
-                port,
-                backlog=BACKLOG,
-                ssl=tls,
-                ssl_handshake_timeout=HANDSHAKE_WITHIN if tls else None,
-                ssl_shutdown_timeout=GRACE if tls else None,
-            )
+            listener = await loop.create_server(connection, host or None, port, backlog=BACKLOG)
         except OSError as error:
             raise UnavailableError(_reason(host, port, error)) from None
         try:

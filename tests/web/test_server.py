@@ -186,6 +186,24 @@ async def test_idle_connections_without_end_lock_nobody_out(monkeypatch: pytest.
             writer.close()
 
 
+@pytest.mark.may_block
+async def test_handshakes_that_are_never_finished_lock_nobody_out(
+    secured: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "SPARE_CONNECTIONS", 2)
+    async with serving(application(), secured.model_copy(update={"max_streams": 1})) as (host, port):
+        flood = [await asyncio.open_connection(host, port, local_addr=("127.0.0.2", 0)) for _ in range(3)]
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"https://{host}:{port}/", ssl=trusting(secured)) as response:
+                assert await response.text() == "hello"
+            async with asyncio.timeout(5):
+                with contextlib.suppress(ConnectionError):
+                    assert await flood[0][0].read() == b""
+            assert not flood[-1][0].at_eof()
+        for _, writer in flood:
+            writer.close()
+
+
 async def test_a_client_that_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "STALLED", 0.2)
     app, cut = web.Application(), asyncio.Event()
