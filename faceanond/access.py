@@ -85,4 +85,4 @@ def _same(expected: str, given: str) -> bool:
 
 
 OPEN = Access({})
-"""No viewers are configured: for programs and tests that serve whoever comes."""
+"""No viewers are configured: for programs and tests that serve whoever comes. It is nowhere a default."""

@@ -16,6 +16,7 @@ LAYERS = [
     {"status", "tls"},
     {"config"},
     {"access", "logins"},
+    {"connections"},
     {"detect"},
     {"capture", "inference", "track", "anonymise", "publish"},
     {"pipeline", "observe", "web", "evaluate"},

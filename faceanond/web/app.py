@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import ETag, hdrs, web
 
 import faceanond
-from faceanond.access import OPEN, Access, Viewer
+from faceanond.access import Access, Viewer
 from faceanond.clock import Clock, SystemClock
 from faceanond.config.model import Http, IceServer
 from faceanond.logins import FailedLogins
@@ -35,7 +36,7 @@ def build(
     metrics: Metrics,
     settings: Http,
     *,
-    access: Access = OPEN,
+    access: Access,
     failures: FailedLogins | None = None,
     ice_servers: tuple[IceServer, ...] = (),
     clock: Clock | None = None,
@@ -44,12 +45,12 @@ def build(
 ) -> web.Application:
     """The application, ready for `server.serving`. `versions` is what `/api/version` adds to our own version.
 
-    `access` knows the viewers, `failures` is where all listeners note wrong logins, and players are told of the
-    `ice_servers`.
+    `access` knows the viewers: there is no default for it, since leaving it out would open everything. `failures` is
+    where all listeners note wrong logins, and players are told of the `ice_servers`.
     """
     clock = clock or SystemClock()
     app = web.Application(client_max_size=LARGEST_OFFER)
-    guard = Guard(settings)
+    guard = Guard(settings, is_open=access.open)
     guard.install(app)
     Auth(access, failures or FailedLogins(clock)).install(app)
     WhepRoutes(fleet, whep, guard, clock, ice_servers).install(app)
@@ -131,9 +132,17 @@ class _Routes:
 
 
 def _told(viewer: Viewer, status: CameraStatus) -> dict[str, Any]:
-    """A camera's status; where its pictures come from and go to is for those who may see everything."""
-    told = camera_json(status)
-    return told if viewer.sees_everything else {**told, "source": None, "push": None}
+    """A camera's status; where its pictures come from and go to is for those who may see everything. Errors name it."""
+    if viewer.sees_everything:
+        return camera_json(status)
+    trouble = status.last_error and status.last_error.removeprefix(f"{status.source}: ")
+    if trouble and (status.source in trouble or "://" in trouble):
+        trouble = None
+    recording = replace(status.record, last_error=None)
+    return {
+        **camera_json(replace(status, last_error=trouble, push=None, record=recording)),
+        "source": None,
+    }
 
 
 def _verdict(request: web.Request, good: bool, details: dict[str, Any]) -> web.Response:

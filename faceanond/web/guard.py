@@ -2,7 +2,8 @@
 
 Host names: a page on the internet can let its own name resolve to 127.0.0.1 and read what a browser on this machine
 sees there (DNS rebinding). So while we listen on loopback only its own names are served, and those of
-`http.allowed_origins` (a reverse proxy in front of us).
+`http.allowed_origins` (a reverse proxy in front of us). The same goes for our address in a local network while no
+password is asked for: then only addresses are served, and names that nobody on the internet can own.
 
 Origins: nothing is given to pages of other origins unless `http.allowed_origins` names them. Browsers send passwords
 and open WebSockets by themselves, also for other people's pages; so whatever changes something, and every WebSocket, is
@@ -50,6 +51,8 @@ HEADERS = {
 }
 CHANGING = frozenset({hdrs.METH_POST, hdrs.METH_PUT, hdrs.METH_PATCH, hdrs.METH_DELETE})
 READING = (hdrs.METH_GET, hdrs.METH_HEAD)
+LOCAL_NAMES = (".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa", ".localdomain")
+"""Ends of names that are for local networks, or that no registry gives away."""
 ANY_ORIGIN = "*"
 EXPOSED = ", ".join((hdrs.LOCATION, hdrs.ETAG, hdrs.LINK, "Accept-Patch", "Accept-Post", hdrs.RETRY_AFTER))
 """What a page of an allowed origin may read of an answer, besides its body."""
@@ -78,10 +81,20 @@ def host_of(authority: str) -> str | None:
     return host.rstrip(".") if host else None
 
 
-class Guard:
-    """The middlewares and the signal that `install` puts into an application."""
+def is_local_name(host: str) -> bool:
+    """Whether a host is an address, or a name that has no owner on the internet, so that no page comes from there."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return "." not in host or host.endswith(LOCAL_NAMES)
+    return True
 
-    def __init__(self, settings: Http) -> None:
+
+class Guard:
+    """The middlewares and the signal that `install` puts into an application. `is_open`: no password is asked for."""
+
+    def __init__(self, settings: Http, *, is_open: bool) -> None:
+        self._is_open = is_open
         self._loopback_only = is_loopback(settings.listen[0])
         self._listen_host = settings.listen[0].lower()
         self._origins = frozenset(origin.rstrip("/").lower() for origin in settings.allowed_origins)
@@ -106,6 +119,12 @@ class Guard:
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "this server listens on loopback and does not answer to that host name; behind a reverse proxy add "
                 'its address to http.allowed_origins, such as "https://cameras.example.org"',
+            )
+        if self._is_open and not (is_local_name(host) or host == self._listen_host or host in self._hosts):
+            raise ProblemError(
+                HTTPStatus.MISDIRECTED_REQUEST,
+                "without [viewers] this server answers to addresses and to local names only; set a password, or add "
+                'this name to http.allowed_origins, such as "https://cameras.example.org"',
             )
         if (request.method in CHANGING or hdrs.UPGRADE in request.headers) and self._is_foreign(request):
             raise ProblemError(HTTPStatus.FORBIDDEN, "pages of that origin may not do this; see http.allowed_origins")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 
+from faceanond.logins import network_of
+
 BURST = 80
 """Offers at once: a wall of forty cameras, reloaded."""
 RATE = 5.0
@@ -13,7 +15,9 @@ MOST_ADDRESSES = 4096
 
 
 class OfferLimit:
-    """A token bucket per address. Pure: time is an argument. Forgets the address unseen for longest when full."""
+    """A token bucket per address (IPv6: per network of 64 bits). Pure: time is an argument. Forgets the address unseen
+    for longest when full.
+    """
 
     def __init__(self, *, burst: float = BURST, rate: float = RATE) -> None:
         self._burst = burst
@@ -22,6 +26,7 @@ class OfferLimit:
 
     def ask(self, address: str, now: float) -> int:
         """0 when the offer may be made, else after how many seconds to try again."""
+        address = network_of(address)
         tokens, seen = self._buckets.pop(address, (self._burst, now))
         tokens = min(self._burst, tokens + (now - seen) * self._rate)
         allowed = tokens >= 1

@@ -153,10 +153,14 @@ async def _talk(stream: Stream, channel: web.WebSocketResponse, receiver: Receiv
                     return error
         return None
 
+    async def hear() -> None:
+        # Whatever a viewer says, also that it leaves, is the end. Pings are answered inside, which it may not wait for.
+        with suppress(ConnectionError):
+            await channel.receive()
+
     async with asyncio.TaskGroup() as tasks:
         sending = tasks.create_task(serve(), name=f"mp4 viewer {stream.camera}")
-        # Whatever a viewer says, also that it leaves, is the end; pings are answered inside.
-        hearing = tasks.create_task(channel.receive(), name=f"mp4 viewer {stream.camera} speaks")
+        hearing = tasks.create_task(hear(), name=f"mp4 viewer {stream.camera} speaks")
         await asyncio.wait((sending, hearing), return_when=asyncio.FIRST_COMPLETED)
         sending.cancel()
         hearing.cancel()

@@ -76,7 +76,9 @@ class RecordingRoutes:
             async with playback:
                 return await _send(request, playback)
         except RecordError as error:
-            raise _later(str(error)) from error
+            # It names the folder, which is nothing to viewers.
+            log.warning("a recording cannot be read", camera=camera, detail=str(error))
+            raise _later("the disk does not let it be read now; the log says why") from error
         finally:
             self._downloads -= 1
 

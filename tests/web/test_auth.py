@@ -7,9 +7,10 @@ import re
 
 import pytest
 
+from faceanond.access import OPEN
 from faceanond.config.model import Http
 from faceanond.logins import BURST, FailedLogins
-from faceanond.status import PushState, PushStatus
+from faceanond.status import PushState, PushStatus, RecordState, RecordStatus
 from faceanond.web import auth
 from faceanond.web.app import build
 from faceanond.web.auth import Right, needed
@@ -42,7 +43,7 @@ def basic(name: str, password: str) -> dict[str, str]:
 
 def routes() -> set[tuple[str, str]]:
     """Every (method, template) of the application."""
-    app = build(Cameras(), Answering(), Pulse(), exposition, Http(), recordings=Shelf())
+    app = build(Cameras(), Answering(), Pulse(), exposition, Http(), access=OPEN, recordings=Shelf())
     found = set()
     for route in app.router.routes():
         assert route.resource is not None
@@ -141,6 +142,30 @@ async def test_where_a_camera_is_and_where_it_is_pushed_to_is_for_who_sees_every
                 text = await response.text()
                 assert "rtsp://10.0.0.12/stream1" in text
                 assert "rtsp://10.0.0.99/lobby" in text
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("rtsp://10.0.0.12/stream1: no answer within 8 s", "no answer within 8 s"),
+        ("the stream ended", "the stream ended"),
+        ("'rtsp://10.0.0.12/stream1' could not be opened", None),
+        ("rtsp://10.0.0.13/other: no answer within 8 s", None),
+        (None, None),
+    ],
+)
+async def test_an_error_tells_what_is_wrong_and_not_where(error: str | None, told: str | None) -> None:
+    record = RecordStatus(state=RecordState.FAILING, last_error="/srv/recordings cannot be written")
+    camera = Camera("lobby", source="rtsp://10.0.0.12/stream1", last_error=error, record=record)
+    async with serving(camera, viewers=VIEWERS) as client:
+        async with client.get("/api/cameras/lobby", headers=GUARD) as response:
+            shown = await response.json()
+            assert shown["last_error"] == told
+            assert (shown["recording"]["state"], shown["recording"]["last_error"]) == ("failing", None)
+        async with client.get("/api/cameras/lobby", headers=CHIEF) as response:
+            shown = await response.json()
+            assert shown["last_error"] == error
+            assert shown["recording"]["last_error"] == "/srv/recordings cannot be written"
 
 
 @pytest.mark.parametrize("headers", [basic("chief", "chief-password"), CHIEF])

@@ -49,10 +49,33 @@ async def test_the_name_of_a_reverse_proxy_is_served_when_configured() -> None:
         assert response.status == 200
 
 
-async def test_a_listener_for_everybody_answers_to_every_name() -> None:
+EVERYBODY = Http(listen=("0.0.0.0", 8080), allowed_origins=("https://cameras.example",))
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["192.0.2.7:8080", "[2001:db8::7]", "cams.lan", "nas.local:8080", "faceanond:8080", "Cams.LAN.", "cameras.example"],
+)
+async def test_a_listener_for_everybody_answers_to_addresses_and_local_names(host: str) -> None:
+    async with serving(settings=EVERYBODY) as client, client.get("/api/version", headers={"Host": host}) as response:
+        assert response.status == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "local.evil.example:8080", "192.0.2.7.nip.example", "evillan.example"]
+)
+async def test_without_viewers_a_rebound_name_shows_nothing_of_a_local_network(host: str) -> None:
+    async with serving(settings=EVERYBODY) as client, client.get("/api/cameras", headers={"Host": host}) as response:
+        assert response.status == 421
+        assert "[viewers]" in (await response.json())["detail"]
+
+
+async def test_where_a_password_is_asked_for_every_name_will_do() -> None:
+    viewers = '[viewers.guard]\ntoken = "guards-token-of-16"\n'
+    headers = {"Host": "cams.example.org", "Authorization": "Bearer guards-token-of-16"}
     async with (
-        serving(settings=Http(listen=("0.0.0.0", 8080))) as client,
-        client.get("/api/version", headers={"Host": "cams.lan"}) as response,
+        serving(settings=EVERYBODY, viewers=viewers) as client,
+        client.get("/", headers=headers) as response,
     ):
         assert response.status == 200
 

@@ -24,6 +24,13 @@ def test_addresses_do_not_share_a_bucket() -> None:
     assert limit.ask("a", 0.0) == 1
 
 
+def test_the_addresses_of_one_machine_in_ipv6_share_a_bucket() -> None:
+    limit = OfferLimit(burst=1, rate=1)
+    assert limit.ask("2001:db8:1:2::1", 0.0) == 0
+    assert limit.ask("2001:db8:1:2:3::4", 0.0) == 1
+    assert limit.ask("2001:db8:1:3::1", 0.0) == 0
+
+
 def test_memory_is_bounded() -> None:
     limit = OfferLimit(burst=1, rate=0.001)
     for number in range(3 * MOST_ADDRESSES):

@@ -9,9 +9,10 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import WSCloseCode, WSMsgType
+from aiohttp import WSCloseCode, WSMsgType, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from faceanond.access import OPEN
 from faceanond.clock import SystemClock
 from faceanond.config.model import Http
 from faceanond.publish import fmp4, h264
@@ -39,7 +40,7 @@ async def watching(settings: Http | None = None) -> AsyncIterator[tuple[Client, 
     """A client, and the stream of camera "lobby"; camera "dark" has none."""
     fleet = Cameras(Camera("lobby"), Camera("dark"))
     stream = fleet.streams["lobby"] = Stream("lobby", clock=SystemClock())
-    app = build(fleet, Answering(), Pulse(), exposition, settings or Http())
+    app = build(fleet, Answering(), Pulse(), exposition, settings or Http(), access=OPEN)
     async with TestClient(TestServer(app)) as client:
         try:
             yield client, stream
@@ -267,6 +268,18 @@ async def test_a_viewer_that_leaves_is_noticed_although_the_camera_is_silent(
             write(stream, 0)
             await until(lambda: stream.output_bytes.get("mp4"))
         await joined(stream, 0)
+
+
+async def test_a_viewer_that_is_gone_before_its_ping_is_answered_is_no_defect(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def receive(_: web.WebSocketResponse) -> aiohttp.WSMessage:
+        raise aiohttp.ClientConnectionResetError("Connection lost")  # where the answer would have been sent
+
+    monkeypatch.setattr(web.WebSocketResponse, "receive", receive)
+    async with watching() as (client, stream), greedy(client, upgrade(client)):
+        await joined(stream, 0)
+    assert "request failed" not in capsys.readouterr().out
 
 
 def test_the_kernel_finds_a_viewer_whose_machine_is_gone() -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Page, async_playwright
 
+from faceanond.access import OPEN
 from faceanond.config.model import Http
 from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc.service import WhepService
@@ -57,7 +58,7 @@ async def site(*cameras: Camera) -> AsyncIterator[Site]:
     fleet = Cameras(*cameras)
     async with live(*fleet.by_name) as (service, streams):
         fleet.streams.update(streams)
-        app = build(fleet, service, Pulse(), exposition, settings)
+        app = build(fleet, service, Pulse(), exposition, settings, access=OPEN)
         async with (
             serving(app, settings) as (host, port),
             async_playwright() as playwright,

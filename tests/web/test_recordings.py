@@ -238,9 +238,10 @@ async def test_what_was_not_recorded_is_not_there(tmp_path: Path, path: str) -> 
 
 async def test_a_disk_that_does_not_answer_is_a_503(tmp_path: Path) -> None:
     async with shelf(tmp_path) as (client, recordings):
-        recordings.error = RecordError(RecordFault.STALLED, "no answer within 10 s")
+        recordings.error = RecordError(RecordFault.STALLED, "cannot record in /srv/kept: no answer within 10 s")
         async with client.get(url()) as response:
             assert response.status == 503
+            assert "/srv" not in await response.text()
             assert response.headers["Retry-After"] == "10"
 
 

@@ -166,3 +166,61 @@ async def test_a_body_that_only_claims_to_be_compressed_is_taken_as_it_is(caplog
         async with session.post(f"http://{host}:{port}/nothing", data=b"no gzip", headers=headers) as response:
             assert response.status == 404
     assert caplog.records == []
+
+
+async def test_idle_connections_without_end_lock_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "SPARE_CONNECTIONS", 3)
+    async with serving(application(), Http(listen=("127.0.0.1", 0), max_streams=1)) as (host, port):
+        flood = [await asyncio.open_connection(host, port) for _ in range(6)]
+        _, quiet = await asyncio.open_connection(host, port, local_addr=("127.0.0.2", 0))
+        async with aiohttp.ClientSession() as session, session.get(f"http://{host}:{port}/") as response:
+            assert response.status == 200
+        async with asyncio.timeout(5):
+            for reader, _ in flood[:3]:
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b""
+        reader, _ = flood[-1]
+        assert not reader.at_eof()
+        quiet.close()
+        for _, writer in flood:
+            writer.close()
+
+
+@pytest.mark.may_block
+async def test_handshakes_that_are_never_finished_lock_nobody_out(
+    secured: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "SPARE_CONNECTIONS", 2)
+    async with serving(application(), secured.model_copy(update={"max_streams": 1})) as (host, port):
+        flood = [await asyncio.open_connection(host, port, local_addr=("127.0.0.2", 0)) for _ in range(3)]
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"https://{host}:{port}/", ssl=trusting(secured)) as response:
+                assert await response.text() == "hello"
+            async with asyncio.timeout(5):
+                with contextlib.suppress(ConnectionError):
+                    assert await flood[0][0].read() == b""
+            assert not flood[-1][0].at_eof()
+        for _, writer in flood:
+            writer.close()
+
+
+async def test_a_client_that_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "STALLED", 0.2)
+    app, cut = web.Application(), asyncio.Event()
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(bytes(100_000))
+        finally:
+            cut.set()
+
+    app.router.add_get("/", endless)
+    async with serving(app, ANY) as (host, port):
+        _, writer = await asyncio.open_connection(host, port, limit=1024)
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        async with asyncio.timeout(5):
+            await cut.wait()
+        writer.close()

@@ -11,10 +11,11 @@ import ipaddress
 import os
 import socket
 import ssl
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -89,10 +90,29 @@ class Network:
                 raise connect_error(host, port, error) from None
             return str(probe.getsockname()[0])
 
-    def http(self, tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
-        """An HTTP client on our own way of looking up names; the caller closes it, and limits the time of requests."""
+    def http(self, tls: ssl.SSLContext | None, *, known: Sequence[str]) -> aiohttp.ClientSession:
+        """An HTTP client on our own way of looking up names; the caller closes it, and limits the time of requests.
+
+        `known` are the addresses of the configured server. Wherever it sends us, by a redirect or otherwise, is not
+        nearer to us than itself: else a server on the internet could have requests made inside our network. Raises
+        PushError where it is.
+        """
+        farthest = max(map(_distance, known))
+
+        def connectable(place: tuple[Any, ...]) -> socket.socket:
+            family, kind, protocol, _, (address, *_) = place
+            if address not in known and _distance(address) < farthest:
+                message = f"the server sends us to {address}, which is inside a network that it is not in itself"
+                raise PushError(PushFault.REFUSED, message)
+            return socket.socket(family, kind, protocol)
+
         connector = aiohttp.TCPConnector(
-            resolver=_Resolver(self), use_dns_cache=False, ssl=tls or True, force_close=True, limit=4
+            resolver=_Resolver(self),
+            use_dns_cache=False,
+            ssl=tls or True,
+            force_close=True,
+            limit=4,
+            socket_factory=connectable,
         )
         return aiohttp.ClientSession(
             connector=connector,
@@ -135,6 +155,18 @@ async def _open(
         raise
     # From here on asyncio closes it, also when the handshake fails or is cancelled.
     return await asyncio.open_connection(sock=opened, ssl=tls, server_hostname=host if tls else None)
+
+
+def _distance(address: str) -> int:
+    """From where an address can be reached: this machine (0), its link (1), its network (2), everywhere (3)."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    if parsed.is_loopback or parsed.is_unspecified:
+        return 0
+    if parsed.is_link_local:
+        return 1
+    return 3 if parsed.is_global else 2
 
 
 def _family(address: str) -> socket.AddressFamily:

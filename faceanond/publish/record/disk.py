@@ -185,9 +185,9 @@ class Disk:
         name = segment.name
         with self._folder() as root, _entered(root, name.camera) as camera, _entered(camera, name.day) as day:
             try:
-                return os.open(name.file, os.O_RDONLY | _NOFOLLOW, dir_fd=day)
+                return _opened(name.file, day)
             except FileNotFoundError:
-                return os.open(name.part, os.O_RDONLY | _NOFOLLOW, dir_fd=day)
+                return _opened(name.part, day)
 
     # Deleting
 
@@ -344,6 +344,15 @@ def _whole(file: int, size: int) -> boxes.Whole:
 
 def _free(status: os.statvfs_result) -> int:
     return status.f_bavail * status.f_frsize
+
+
+def _opened(name: str, folder: int) -> int:
+    """A descriptor for reading. What is no file is as good as deleted; a pipe would hold the thread up for ever."""
+    file = os.open(name, os.O_RDONLY | os.O_NONBLOCK | _NOFOLLOW, dir_fd=folder)
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        return file
+    os.close(file)
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
 def _exists(name: str, folder: int) -> bool:

@@ -84,7 +84,7 @@ class Connection:
         self._began = self._heard = shared.clock.monotonic()
         self._second, self._messages = self._began, 0
         self._after: Callable[[], None] | None = None
-        self._peer = peer
+        self.client = peer
         self._login = Login(shared.access, shared.failures, peer=peer, secure=tls is not None, clock=shared.clock)
         self._methods: dict[str, Callable[[Request], Awaitable[Response]]] = {
             "OPTIONS": self._options,
@@ -97,6 +97,11 @@ class Connection:
             "TEARDOWN": self._teardown,
         }
 
+    @property
+    def busy(self) -> bool:
+        """Whether a player is set up on it."""
+        return self._session is not None
+
     async def run(self) -> None:
         """Serves the client until either side has had enough."""
         try:
@@ -108,10 +113,10 @@ class Connection:
                     await self._session.pause()
         except* StreamClosedError:
             if self._session is not None:
-                log.info("player dropped", client=self._peer, reason="its camera was taken away")
+                log.info("player dropped", client=self.client, reason="its camera was taken away")
         except* OSError as errors:
             # The peer is gone in one of the many ways that a network knows.
-            log.debug("connection lost", client=self._peer, reason=str(errors.exceptions[0]))
+            log.debug("connection lost", client=self.client, reason=str(errors.exceptions[0]))
         finally:
             self._end_session()
             await self._close()
@@ -130,9 +135,9 @@ class Connection:
             reason = "nobody logged in"
         if reason is not None:
             if self._session is not None:
-                log.info("player dropped", client=self._peer, reason=reason)
+                log.info("player dropped", client=self.client, reason=reason)
             else:
-                log.debug("connection dropped", client=self._peer, reason=reason)
+                log.debug("connection dropped", client=self.client, reason=reason)
             self._end_session()
             self.abort()
 
@@ -189,7 +194,7 @@ class Connection:
             response = await self._dispatch(request)
         except RtspError as error:
             response = Response(error.status, error.headers)
-            log.debug("request refused", client=self._peer, method=request.method, reason=str(error))
+            log.debug("request refused", client=self.client, method=request.method, reason=str(error))
         await self._send(response, cseq)
         after, self._after = self._after, None
         if after is not None:
@@ -278,7 +283,7 @@ class Connection:
         self._after = partial(session.start, first, self._tasks)
         log.info(
             "player started",
-            client=self._peer,
+            client=self.client,
             viewer=self._login.viewer.name if self._login.viewer is not None else "",
             camera=session.stream.camera,
             transport="tls" if self._tls is not None else session.delivery.name,
@@ -322,11 +327,11 @@ class Connection:
     def _tell(self, reason: str) -> None:
         """Logs why a client is refused, at most once a second for all of them."""
         if told := self._shared.refused.note(reason, self._clock.monotonic()):
-            log.warning("client refused", client=self._peer, reason=told.last, count=told.count)
+            log.warning("client refused", client=self.client, reason=told.last, count=told.count)
 
     def _end_session(self) -> None:
         if self._session is not None:
-            log.info("player left", client=self._peer, camera=self._session.stream.camera)
+            log.info("player left", client=self.client, camera=self._session.stream.camera)
             self._session.end()
             self._session = None
             self._shared.sessions -= 1

@@ -15,9 +15,10 @@ from typing import Self
 
 import structlog
 
-from faceanond.access import OPEN, Access
+from faceanond.access import Access
 from faceanond.clock import Clock
 from faceanond.config.model import Rtsp
+from faceanond.connections import Connections
 from faceanond.errors import UnavailableError
 from faceanond.logins import FailedLogins, network_of
 from faceanond.publish.rtsp.connection import Connection, Shared
@@ -56,7 +57,7 @@ class RtspServer:
         settings: Rtsp,
         *,
         clock: Clock,
-        access: Access = OPEN,
+        access: Access,
         failures: FailedLogins | None = None,
     ) -> None:
         self._settings = settings
@@ -69,6 +70,7 @@ class RtspServer:
             max_sessions=settings.max_sessions,
         )
         self._connections: dict[Connection, asyncio.Task[None]] = {}
+        self._held = Connections(settings.max_sessions + SPARE_CONNECTIONS, listener="rtsp", clock=clock)
         self._from: Counter[str] = Counter()
         self._refused = RateLimited[str]()
         self._tasks: asyncio.TaskGroup | None = None
@@ -166,18 +168,16 @@ class RtspServer:
             # What comes is the handshake's, which begins when the connection runs.
             writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport reads as well
         connection = Connection(reader, writer, self._shared, peer=peer, tls=tls)
+        if not self._held.came(connection):
+            return
         self._from[network_of(peer)] += 1
         self._connections[connection] = self._tasks.create_task(self._serve(connection, peer), name="rtsp connection")
 
     def _admitted(self, peer: str) -> bool:
         """Whether one more connection from there is not too many. Tells the log when it is."""
-        reason = None
-        if len(self._connections) >= self._settings.max_sessions + SPARE_CONNECTIONS:
-            reason = "too many connections"
-        elif self._from[network_of(peer)] >= self._settings.max_per_address:
-            reason = "too many connections from there; see rtsp.max_per_address"
-        if reason is None:
+        if self._from[network_of(peer)] < self._settings.max_per_address:
             return True
+        reason = "too many connections from there; see rtsp.max_per_address"
         if told := self._refused.note(reason, self._clock.monotonic()):
             log.warning("connection refused", client=peer, reason=told.last, count=told.count)
         return False
@@ -190,6 +190,7 @@ class RtspServer:
             log.exception("rtsp connection failed")
         finally:
             del self._connections[connection]
+            self._held.went(connection)
             self._from[network_of(peer)] -= 1
             if not self._from[network_of(peer)]:
                 del self._from[network_of(peer)]

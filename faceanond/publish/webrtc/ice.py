@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import ipaddress
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -20,7 +21,7 @@ import aioice
 import structlog
 from aioice import stun
 from aioice.candidate import candidate_foundation, candidate_priority
-from aioice.ice import StunProtocol, server_reflexive_candidate
+from aioice.ice import CandidatePair, StunProtocol, server_reflexive_candidate
 from aiortc import RTCIceTransport
 
 from faceanond.publish.webrtc.addresses import ExternalAddresses, host_addresses, unwrapped
@@ -36,6 +37,10 @@ MOST_WAITING = 256
 """Datagrams kept unread: anyone can send to an open port, and aioice's queue has no end."""
 MOST_REMOTES = 32
 """Remote addresses that an agent looks at: those of the offer, and those from which signed checks came."""
+MOST_PAIRS = 512
+"""Pairs of a socket of ours and a remote address that an agent checks; over TCP each connection makes one."""
+MOST_CONFLICTS = 3
+"""Times that one check is made again because the viewer claims our role; two ends agree at the first."""
 DISCARD = 9
 """The port that nobody listens on (RFC 863): a TURN server lets a whole address through, whatever the port."""
 
@@ -83,6 +88,8 @@ class EdgeConnection(aioice.Connection):
         self._remote = unwrapped(remote)
         self._idle = asyncio.Event()
         self._idle.set()
+        # How often each check that runs now has been begun again.
+        self._begun: Counter[CandidatePair] = Counter()
 
     async def connect(self) -> None:
         self._idle.clear()
@@ -199,9 +206,30 @@ class EdgeConnection(aioice.Connection):
 
     def request_received(self, message: stun.Message, addr: Peer, protocol: StunProtocol) -> None:
         """Looks at signed checks only, and answers no others: what anyone can make us send, anyone can aim."""
-        known = any((one._network_host, one.port) == addr for one in self._remote_candidates)
-        if vouches(message, self) and (known or len(self._remote_candidates) < MOST_REMOTES):
+        if vouches(message, self) and self._has_room_for(addr, protocol):
             super().request_received(message, addr, protocol)
+
+    def _has_room_for(self, addr: Peer, protocol: StunProtocol) -> bool:
+        remotes = ((one._network_host, one.port) for one in self._remote_candidates)
+        if len(self._remote_candidates) >= MOST_REMOTES and addr not in remotes:
+            return False
+        pairs = ((one.protocol, one.remote_addr) for one in self._check_list)
+        return len(self._check_list) < MOST_PAIRS or (protocol, addr) in pairs
+
+    async def check_start(self, pair: CandidatePair) -> None:
+        """Begins itself anew, from inside, for as long as the viewer claims to have our role: without end, if it likes,
+        and deeper each time."""
+        if self._begun[pair] > MOST_CONFLICTS:
+            self.check_state(pair, CandidatePair.State.FAILED)
+            self.check_complete(pair)
+            return
+        self._begun[pair] += 1
+        try:
+            await super().check_start(pair)
+        finally:
+            self._begun[pair] -= 1
+            if not self._begun[pair]:
+                del self._begun[pair]
 
     def data_received(self, data: bytes, component: int) -> None:
         # aiortc looks at the first byte; an empty datagram from anybody would end the session.

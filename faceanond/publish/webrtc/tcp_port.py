@@ -20,6 +20,7 @@ import structlog
 
 from faceanond.clock import Clock
 from faceanond.errors import UnavailableError
+from faceanond.logins import network_of
 from faceanond.publish.webrtc.protocol import (
     Drop,
     EdgeProtocol,
@@ -50,7 +51,7 @@ UNKNOWN_FOR = 10.0
 CHECK_INTERVAL = 1.0
 """Seconds between two looks for connections that must end."""
 MOST_UNKNOWN = 64
-"""Connections that have not shown a check yet, all together."""
+"""Connections that have not shown a check yet, all together; one more, and the oldest goes."""
 MOST_UNKNOWN_EACH = 16
 """The same, from one address: a household or an office behind NAT, not a flood."""
 MOST_EACH = 4
@@ -66,6 +67,7 @@ class Line(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._unread = b""
         self.peer: Peer = ("", 0)
+        self.network = ""
         self.agent: aioice.Connection | None = None
         self.since = listener.clock.monotonic()
         self.slow_since: float | None = None
@@ -78,6 +80,7 @@ class Line(asyncio.Protocol):
             transport.abort()
             return
         self.peer = peer[:2]
+        self.network = network_of(self.peer[0])
         transport.set_write_buffer_limits(high=MOST_UNSENT, low=MOST_UNSENT // 4)
         _tune(transport.get_extra_info("socket"))
         self._listener.came(self)
@@ -184,11 +187,17 @@ class Listener:
 
     def came(self, line: Line) -> None:
         unknown = [other for other in self._lines if other.agent is None]
-        here = sum(1 for other in unknown if other.peer[0] == line.peer[0])
-        if len(self._lines) >= self._most or len(unknown) >= MOST_UNKNOWN or here >= MOST_UNKNOWN_EACH:
+        here = sum(1 for other in unknown if other.network == line.network)
+        full = len(self._lines) >= self._most or len(unknown) >= MOST_UNKNOWN
+        if here >= MOST_UNKNOWN_EACH or (full and not unknown):
             line.end(Drop.CROWDED)
-        else:
-            self._lines.add(line)
+            return
+        if full:
+            # A viewer shows its check within a round trip, so that the oldest is least likely to be one.
+            oldest = min(unknown, key=lambda other: other.since)
+            self._lines.discard(oldest)
+            oldest.end(Drop.CROWDED)
+        self._lines.add(line)
 
     def went(self, line: Line) -> None:
         self._lines.discard(line)

@@ -74,8 +74,9 @@ class WhipPush:
         """Sends until it fails. Raises PushError, or StreamClosedError when the camera was taken away."""
         target = self._target
         tls = await self._network.tls(verify=target.settings.tls_verify) if target.encrypted else None
-        local = await self._network.local_address(target.host, target.port)
-        async with self._network.http(tls) as client, self._peer(local) as peer:
+        known = await self._network.addresses(target.host, target.port)
+        local = await self._network.local_address(known[0], target.port)
+        async with self._network.http(tls, known=known) as client, self._peer(local) as peer:
             endpoint = Endpoint(target, client, clock=self._clock)
             session = await endpoint.offer(await self._offer(peer))
             try:

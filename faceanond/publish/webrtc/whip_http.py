@@ -1,7 +1,8 @@
 """The HTTP half of WHIP (RFC 9725): an offer is posted, a session comes into being, and is deleted at the end.
 
 The rule: the token goes to the configured server only. A redirect (307, 308) is followed, but not from https to http,
-and to another server the request goes without the token.
+and to another server the request goes without the token. No request goes to a place that is nearer to us than the
+configured server, see `Network.http`.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class Endpoint:
             if reply.status not in (307, 308):
                 return reply
             further = _joined(url, reply.headers.get("Location", ""))
-            if further is None or (url.startswith("https:") and not further.startswith("https:")):
+            if further is None or (_is_secure(url) and not _is_secure(further)):
                 raise PushError(PushFault.REFUSED, "the server redirects to a place that is not followed")
             url = further
         raise PushError(PushFault.REFUSED, f"the server redirects more than {MOST_REDIRECTS} times")
@@ -163,6 +164,10 @@ def _joined(base: str, location: str) -> str | None:
     except ValueError:
         return None
     return url if usable else None
+
+
+def _is_secure(url: str) -> bool:
+    return urlsplit(url).scheme == "https"
 
 
 def _origin(url: str) -> tuple[str, str, int]:

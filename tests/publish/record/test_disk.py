@@ -311,6 +311,20 @@ def test_links_are_not_followed(disk: Disk, folder: Path, tmp_path: Path) -> Non
     assert [one.name for one in outside.rglob("*.mp4*")] == [NAME.part]
 
 
+@pytest.mark.parametrize("part", [False, True])
+def test_a_pipe_in_a_recordings_place_holds_nobody_up(disk: Disk, folder: Path, part: bool) -> None:
+    record(disk)
+    path(folder).unlink()
+    os.mkfifo(path(folder, part=part))
+    waker = os.open(path(folder, part=part), os.O_RDWR)  # so that a failure here ends, too
+    try:
+        with pytest.raises(FileNotFoundError):
+            disk.open(Segment(NAME, NOON + 4000, 10))
+        assert disk.scan() == ([], [])
+    finally:
+        os.close(waker)
+
+
 def test_a_link_in_a_recordings_place_is_no_recording(disk: Disk, folder: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("secret")

@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 import pytest_asyncio
 
+from faceanond.access import OPEN
 from faceanond.config.model import Rtsp
 from faceanond.publish import rtp
 from faceanond.publish.rtsp.connection import MOST_MESSAGES
@@ -31,7 +32,7 @@ async def stream(clock: FakeClock) -> Stream:
 @pytest_asyncio.fixture
 async def server(clock: FakeClock, stream: Stream) -> AsyncIterator[RtspServer]:
     streams = {"yard": stream, "dark": Stream("dark", clock=clock)}
-    async with RtspServer(streams.get, Rtsp(listen="127.0.0.1:0"), clock=clock) as server:
+    async with RtspServer(streams.get, Rtsp(listen="127.0.0.1:0"), clock=clock, access=OPEN) as server:
         yield server
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from faceanond.access import OPEN
 from faceanond.config.model import Rtsp
 from faceanond.publish import rtp
 from faceanond.publish.rtsp.server import RtspServer
@@ -85,7 +86,7 @@ async def stream(clock: FakeClock) -> Stream:
 
 @pytest_asyncio.fixture
 async def udp(clock: FakeClock, stream: Stream) -> AsyncIterator[UdpPlayer]:
-    listening = RtspServer({"yard": stream}.get, Rtsp(listen="127.0.0.1:0"), clock=clock)
+    listening = RtspServer({"yard": stream}.get, Rtsp(listen="127.0.0.1:0"), clock=clock, access=OPEN)
     async with listening as server, connected(server.port) as player:
         one = UdpPlayer(player, server)
         await one.open()

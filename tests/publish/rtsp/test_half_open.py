@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from faceanond.access import OPEN
 from faceanond.clock import SystemClock
 from faceanond.config.model import Rtsp
 from faceanond.publish.rtsp.server import RtspServer
@@ -78,7 +79,7 @@ async def test_players_whose_machine_vanishes_are_gone_within_seconds() -> None:
     with lab() as network, network.server.entered():
         async with asyncio.TaskGroup() as tasks:
             filming = tasks.create_task(film(), name="film")
-            async with RtspServer({"yard": stream}.get, Rtsp(listen=f"{SERVER}:0"), clock=clock) as server:
+            async with RtspServer({"yard": stream}.get, Rtsp(listen=f"{SERVER}:0"), clock=clock, access=OPEN) as server:
                 known: dict[object, str] = {}
                 players = []
                 ears = listening(network)

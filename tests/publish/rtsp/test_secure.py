@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
-from faceanond.access import Access
+from faceanond.access import OPEN, Access
 from faceanond.config.model import Rtsp, Viewer
 from faceanond.errors import UnavailableError
 from faceanond.publish.rtsp import server as module
@@ -117,7 +117,7 @@ async def test_a_client_that_does_not_shake_hands_takes_a_place_for_seconds_only
 async def test_leaving_cuts_clients_in_the_middle_of_the_handshake(
     stream: Stream, files: tuple[Path, Path], clock: FakeClock
 ) -> None:
-    async with RtspServer({"yard": stream}.get, settings(files), clock=clock) as server:
+    async with RtspServer({"yard": stream}.get, settings(files), clock=clock, access=OPEN) as server:
         assert server.tls_port is not None
         reader, writer = await asyncio.open_connection("127.0.0.1", server.tls_port)
         await until(lambda: server._connections)
@@ -187,7 +187,7 @@ async def test_an_unusable_certificate_names_the_key_and_closes_the_other_listen
     stream: Stream, files: tuple[Path, Path], clock: FakeClock
 ) -> None:
     files[1].unlink()
-    server = RtspServer({"yard": stream}.get, settings(files), clock=clock)
+    server = RtspServer({"yard": stream}.get, settings(files), clock=clock, access=OPEN)
     with pytest.raises(UnavailableError, match=r"^rtsp\.key: the private key .* does not exist"):
         await server.__aenter__()
     assert not server._listener.is_serving()  # type: ignore[union-attr]
@@ -196,6 +196,6 @@ async def test_an_unusable_certificate_names_the_key_and_closes_the_other_listen
 async def test_a_taken_port_names_the_key_of_the_secure_listener(
     server: RtspServer, files: tuple[Path, Path], clock: FakeClock
 ) -> None:
-    second = RtspServer({}.get, settings(files, tls_listen=f"127.0.0.1:{server.tls_port}"), clock=clock)
+    second = RtspServer({}.get, settings(files, tls_listen=f"127.0.0.1:{server.tls_port}"), clock=clock, access=OPEN)
     with pytest.raises(UnavailableError, match=r"choose another one in the key rtsp\.tls_listen"):
         await second.__aenter__()

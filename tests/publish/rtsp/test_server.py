@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from faceanond.access import OPEN
 from faceanond.config.model import Rtsp
 from faceanond.errors import UnavailableError
 from faceanond.publish.rtsp import server as module
@@ -24,7 +25,7 @@ async def stream(clock: FakeClock) -> Stream:
 
 
 def server_for(stream: Stream, clock: FakeClock, **settings: int) -> RtspServer:
-    return RtspServer({"yard": stream}.get, Rtsp(listen="127.0.0.1:0", **settings), clock=clock)
+    return RtspServer({"yard": stream}.get, Rtsp(listen="127.0.0.1:0", **settings), clock=clock, access=OPEN)
 
 
 async def test_leaving_ends_every_player_with_a_goodbye_and_frees_the_port(stream: Stream, clock: FakeClock) -> None:
@@ -42,7 +43,7 @@ async def test_leaving_ends_every_player_with_a_goodbye_and_frees_the_port(strea
     await writer.wait_closed()
     assert b"\x81\xcb" in rest  # RTCP BYE
     assert stream.viewers() == {"rtsp": 0}
-    async with RtspServer({}.get, Rtsp(listen=f"127.0.0.1:{port}"), clock=clock) as again:
+    async with RtspServer({}.get, Rtsp(listen=f"127.0.0.1:{port}"), clock=clock, access=OPEN) as again:
         assert again.port == port
 
 
@@ -71,7 +72,7 @@ async def test_a_port_in_use_names_the_address_the_key_and_what_to_do(stream: St
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        server = RtspServer({}.get, Rtsp(listen=f"127.0.0.1:{port}"), clock=clock)
+        server = RtspServer({}.get, Rtsp(listen=f"127.0.0.1:{port}"), clock=clock, access=OPEN)
         with pytest.raises(UnavailableError) as caught:
             await server.__aenter__()
     assert f"127.0.0.1:{port}" in str(caught.value)
@@ -79,7 +80,7 @@ async def test_a_port_in_use_names_the_address_the_key_and_what_to_do(stream: St
 
 
 async def test_an_address_of_another_machine_is_said_to_be_one(clock: FakeClock) -> None:
-    server = RtspServer({}.get, Rtsp(listen="192.0.2.7:8554"), clock=clock)
+    server = RtspServer({}.get, Rtsp(listen="192.0.2.7:8554"), clock=clock, access=OPEN)
     with pytest.raises(UnavailableError, match=r"192\.0\.2\.7:8554: .*set the key rtsp\.listen to an address of this"):
         await server.__aenter__()
 
@@ -94,15 +95,36 @@ async def test_one_player_too_many_is_told_503_and_may_come_back_later(stream: S
         assert (await late.ask("SETUP", Transport=TCP)).status == 200
 
 
-async def test_connections_are_bounded(stream: Stream, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SPARE_CONNECTIONS", 1)
-    listening = server_for(stream, clock, max_sessions=1)
-    async with listening as server, connected(server.port) as one, connected(server.port) as two:
-        await one.ask("OPTIONS")
-        await two.ask("OPTIONS")
-        async with connected(server.port) as three:
-            assert await three.ended()
-        assert (await one.ask("OPTIONS")).status == 200
+async def test_silent_connections_without_end_lock_nobody_out(
+    stream: Stream, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SPARE_CONNECTIONS", 2)
+    async with (
+        server_for(stream, clock, max_sessions=1) as server,
+        connected(server.port, local="127.0.0.3") as player,
+        connected(server.port) as one,
+        connected(server.port) as two,
+    ):
+        assert (await player.ask("SETUP", Transport=TCP)).status == 200
+        for flood in (one, two):
+            await flood.ask("OPTIONS")
+        async with connected(server.port, local="127.0.0.2") as newcomer:
+            assert (await newcomer.ask("OPTIONS")).status == 200
+            assert await one.ended()
+            assert (await two.ask("OPTIONS")).status == 200
+            assert (await player.ask("OPTIONS")).status == 200
+
+
+async def test_while_all_connections_are_players_a_newcomer_is_turned_away(
+    stream: Stream, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SPARE_CONNECTIONS", 0)
+    async with server_for(stream, clock, max_sessions=1) as server, connected(server.port) as player:
+        assert (await player.ask("SETUP", Transport=TCP)).status == 200
+        async with connected(server.port) as late:
+            assert await late.ended()
+        assert (await player.ask("OPTIONS")).status == 200
+        assert len(server._connections) == 1
 
 
 async def test_a_defect_in_serving_one_player_spares_the_others(

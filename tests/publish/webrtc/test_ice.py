@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import socket
 from collections.abc import Callable
 
 import aioice
 import pytest
+from aioice import stun
+from aioice.ice import CandidatePair
 from aiortc import RTCPeerConnection
 
 from faceanond.publish.webrtc import ice
@@ -172,3 +177,35 @@ async def test_a_viewer_cannot_make_an_agent_look_at_any_number_of_addresses() -
         protocol.send_stun = lambda *message: one._queue.put_nowait(message)
         protocol.datagram_received(check(one), ("198.51.100.1", 5000))
         assert one._queue.qsize() == 1
+
+
+async def test_a_viewer_that_claims_our_role_again_and_again_is_not_asked_again_and_again() -> None:
+    async with agent(Network(interfaces=("lo",))) as one:
+        one._early_checks_done = True  # as if it had its viewer's answer
+        with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as viewer:
+            viewer.setblocking(False)
+            viewer.bind(("127.0.0.1", 0))
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendto(viewer, check(one), ("127.0.0.1", one.local_candidates[0].port))
+            asked = 0
+            while asked <= 10 * ice.MOST_CONFLICTS:
+                try:
+                    async with asyncio.timeout(0.4):
+                        data, place = await loop.sock_recvfrom(viewer, 2048)
+                except TimeoutError:
+                    break
+                message = stun.parse_message(data)
+                if message.message_class != stun.Class.REQUEST:
+                    continue
+                asked += 1
+                refusal = stun.Message(
+                    message_method=stun.Method.BINDING,
+                    message_class=stun.Class.ERROR,
+                    transaction_id=message.transaction_id,
+                )
+                refusal.attributes["ERROR-CODE"] = (487, "Role Conflict")
+                refusal.add_message_integrity(b"p" * 22)
+                await loop.sock_sendto(viewer, bytes(refusal), place)
+        assert asked == 1 + ice.MOST_CONFLICTS
+        assert [pair.state for pair in one._check_list] == [CandidatePair.State.FAILED]
+        assert not one._begun

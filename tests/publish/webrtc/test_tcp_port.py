@@ -10,6 +10,7 @@ import pytest
 from aioice import stun
 
 from faceanond.errors import UnavailableError
+from faceanond.publish.webrtc import ice
 from faceanond.publish.webrtc import tcp_port as module
 from faceanond.publish.webrtc.ice import EdgeConnection, Network
 from faceanond.publish.webrtc.protocol import Drop
@@ -57,9 +58,12 @@ class Viewer:
 
 
 @contextlib.asynccontextmanager
-async def viewer(port: TcpPort, buffer: int = 0) -> AsyncIterator[Viewer]:
+async def viewer(port: TcpPort, buffer: int = 0, *, at: tuple[str, int] | None = None) -> AsyncIterator[Viewer]:
     raw = socket.socket()
     raw.setblocking(False)
+    if at is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        raw.bind(at)
     if buffer:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", port.port))
@@ -184,6 +188,44 @@ async def test_connections_that_are_nobodys_are_few(port: TcpPort) -> None:
         await one_more.cut()
         assert port.connections == module.MOST_UNKNOWN_EACH
         assert port.dropped == {Drop.CROWDED: 1}
+
+
+async def test_connections_that_are_nobodys_lock_no_viewer_out(
+    port: TcpPort, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    monkeypatch.setattr(module, "MOST_UNKNOWN", 3)
+    async with contextlib.AsyncExitStack() as stack:
+        one = await stack.enter_async_context(agent(Network(tcp=port)))
+        flood = []
+        for number in range(3):
+            flood.append(await stack.enter_async_context(viewer(port, at=(f"127.0.0.{2 + number}", 0))))
+            await until(lambda: port.connections == len(flood))
+            await clock.advance(0.1)
+        genuine = await stack.enter_async_context(viewer(port))
+        await flood[0].cut()
+        genuine.send(check(one))
+        assert stun.parse_message(await genuine.receive()).message_class == stun.Class.RESPONSE
+        assert port.connections == 3
+        assert port.dropped == {Drop.CROWDED: 1}
+
+
+async def test_a_viewer_that_comes_again_from_one_port_piles_nothing_up(
+    port: TcpPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ice, "MOST_PAIRS", 4)
+    async with agent(Network(tcp=port)) as one:
+        one._early_checks_done = True  # as if it had its viewer's answer
+        place = ("127.0.0.5", free_tcp_port())
+        for _ in range(8):
+            async with viewer(port, at=place) as other:
+                other.send(check(one))
+                await until(lambda: port.connections == 1 and next(iter(port._lines)).agent is one)
+                # Cut rather than closed, so that the port is free again at once.
+                linger = struct.pack("ii", 1, 0)
+                other.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                other.writer.transport.abort()
+            await until(lambda: port.connections == 0)
+        assert len(one._check_list) == 4
 
 
 async def test_one_session_holds_a_few_connections(port: TcpPort) -> None:

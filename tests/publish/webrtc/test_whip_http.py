@@ -22,12 +22,14 @@ from tests.publish.webrtc.whip_server import WhipServer, whip
 
 
 @asynccontextmanager
-async def endpoint(url: str, clock: FakeClock, *, verify: bool = True) -> AsyncIterator[Endpoint]:
+async def endpoint(
+    url: str, clock: FakeClock, *, verify: bool = True, known: str = "127.0.0.1"
+) -> AsyncIterator[Endpoint]:
     place = target("yard", Push(url=url, token=SecretStr("geheim")))
     assert place is not None
     async with Network(clock=clock) as network:
-        tls = await network.tls(verify=verify) if url.startswith("https") else None
-        async with network.http(tls) as client:
+        tls = await network.tls(verify=verify) if url.lower().startswith("https") else None
+        async with network.http(tls, known=[known]) as client:
             yield Endpoint(place, client, clock=clock)
 
 
@@ -66,6 +68,18 @@ async def test_a_redirect_is_followed_with_the_offer_and_without_the_token_to_an
     assert second.tokens == ["", ""]
     assert second.offers == ["v=0 offer"]
     assert second.deleted == ["/session/1"]
+
+
+@pytest.mark.parametrize("known", ["8.8.8.8", "192.168.1.2", "169.254.1.2"])
+async def test_no_server_elsewhere_makes_us_ask_something_of_this_machine(clock: FakeClock, known: str) -> None:
+    inside = WhipServer()
+    async with whip(inside) as url, endpoint(url, clock, known=known) as one:
+        with pytest.raises(PushError, match=r"sends us to 127\.0\.0\.1") as caught:
+            await one.offer("v=0 offer")
+        assert caught.value.fault is PushFault.REFUSED
+        await one.end(Session("v=0 answer", f"{url}/_all", ""))
+    assert inside.offers == []
+    assert inside.deleted == []
 
 
 @pytest.mark.parametrize(
@@ -193,13 +207,14 @@ async def test_over_tls_the_certificate_counts(clock: FakeClock, tmp_path: Path)
     assert server.tokens == ["Bearer geheim"] * 2
 
 
-async def test_a_redirect_out_of_tls_is_not_followed(clock: FakeClock, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
+async def test_a_redirect_out_of_tls_is_not_followed(clock: FakeClock, tmp_path: Path, scheme: str) -> None:
     context, _ = certified(tmp_path)
     secure, plain = WhipServer(), WhipServer()
     async with (
         whip(plain) as there,
         whip(secure, tls=context) as url,
-        endpoint(url, clock, verify=False) as one,
+        endpoint(url.replace("https", scheme), clock, verify=False) as one,
     ):
         secure.script = [web.Response(status=307, headers={"Location": there})]
         assert await _fault(one) is PushFault.REFUSED
