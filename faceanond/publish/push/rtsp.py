@@ -19,7 +19,7 @@ from faceanond.publish import rtp
 from faceanond.publish.packet import EncodedPacket
 from faceanond.publish.push.conversation import ANSWER, Conversation, require
 from faceanond.publish.push.deadline import first_of, within
-from faceanond.publish.push.delivery import Delivery, UdpDelivery, pair, parameter
+from faceanond.publish.push.delivery import Delivery, UdpDelivery, parameter
 from faceanond.publish.push.login import Login
 from faceanond.publish.push.network import Network
 from faceanond.publish.push.replies import Reply
@@ -28,7 +28,7 @@ from faceanond.publish.rtp import Packetiser
 from faceanond.publish.rtsp import sdp
 from faceanond.publish.rtsp.delivery import TcpDelivery
 from faceanond.publish.rtsp.paths import TRACK
-from faceanond.publish.rtsp.transport import OverTcp
+from faceanond.publish.rtsp.transport import OverTcp, pair
 from faceanond.publish.stream import Stream, StreamClosedError
 
 SESSION_TIMEOUT = 60

@@ -168,7 +168,7 @@ async def test_no_free_port_is_503_and_no_session(udp: UdpPlayer, monkeypatch: p
     def none_free(*_: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("faceanond.publish.rtsp.delivery._bound", none_free)
+    monkeypatch.setattr("faceanond.publish.rtsp.datagrams._bound", none_free)
     offer = f"RTP/AVP;unicast;client_port={udp.ports[0]}-{udp.ports[1]}"
     assert (await udp.player.ask("SETUP", "/yard/trackID=0", Transport=offer)).status == 503
     assert udp.server.sessions == 0
