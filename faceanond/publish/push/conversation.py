@@ -12,7 +12,7 @@ from typing import cast
 
 from faceanond.clock import Clock
 from faceanond.errors import PushError, PushFault
-from faceanond.publish.push.deadline import within
+from faceanond.publish.deadline import within
 from faceanond.publish.push.login import Login
 from faceanond.publish.push.replies import Asked, Message, Replies, Reply
 from faceanond.publish.rtsp.delivery import Output

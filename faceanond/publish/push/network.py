@@ -21,7 +21,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from faceanond.clock import Clock
 from faceanond.errors import PushError, PushFault
-from faceanond.publish.push.deadline import within
+from faceanond.publish.deadline import within
 
 LOOK_UP = 5.0
 """Seconds for the server's name."""

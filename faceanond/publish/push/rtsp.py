@@ -16,9 +16,9 @@ from contextlib import asynccontextmanager
 from faceanond.clock import Clock
 from faceanond.errors import PushError, PushFault
 from faceanond.publish import rtp
+from faceanond.publish.deadline import first_of, within
 from faceanond.publish.packet import EncodedPacket
 from faceanond.publish.push.conversation import ANSWER, Conversation, require
-from faceanond.publish.push.deadline import first_of, within
 from faceanond.publish.push.delivery import Delivery, UdpDelivery, parameter
 from faceanond.publish.push.login import Login
 from faceanond.publish.push.network import Network

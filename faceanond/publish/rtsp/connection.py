@@ -22,7 +22,7 @@ from faceanond.publish.rtsp.login import Login
 from faceanond.publish.rtsp.messages import Interleaved, Request, Response, RtspError
 from faceanond.publish.rtsp.parser import Parser
 from faceanond.publish.rtsp.paths import TRACK, base, camera_of
-from faceanond.publish.rtsp.session import FIRST_PICTURE, TIMEOUT, Session, within
+from faceanond.publish.rtsp.session import TIMEOUT, Session, soon
 from faceanond.publish.rtsp.transport import OverTcp, OverUdp
 from faceanond.publish.stream import Stream, StreamClosedError
 from faceanond.ratelimit import RateLimited
@@ -224,7 +224,7 @@ class Connection:
         if accept and "application/sdp" not in accept and "*/*" not in accept:
             raise RtspError(406)
         stream = await self._stream(request)
-        sets = stream.parameter_sets or await within(self._clock, FIRST_PICTURE, stream.described())
+        sets = stream.parameter_sets or await soon(self._clock, stream.described())
         if sets is None:
             raise RtspError(503, "no picture has been encoded yet", headers={"Retry-After": "2"})
         local = str(self._writer.get_extra_info("sockname")[0])

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from faceanond.clock import Clock
 from faceanond.publish import rtp
+from faceanond.publish.deadline import within
 from faceanond.publish.packet import EncodedPacket
 from faceanond.publish.rtp import Packetiser, RtcpError
 from faceanond.publish.rtsp.delivery import Delivery
@@ -36,22 +37,12 @@ PROTOCOL = "rtsp"
 """How its viewers are counted."""
 
 
-async def within(clock: Clock, seconds: float, work: Coroutine[Any, Any, T]) -> T | None:
-    """What `work` gives if it does so in time and its stream stays open; else None, with `work` cancelled."""
-
-    async def attempt() -> T | None:
-        try:
-            return await work
-        except StreamClosedError:
-            return None
-
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(attempt(), name="within")
-        timer = tasks.create_task(clock.sleep(seconds), name="within: deadline")
-        await asyncio.wait((task, timer), return_when=asyncio.FIRST_COMPLETED)
-        task.cancel()
-        timer.cancel()
-    return None if task.cancelled() else task.result()
+async def soon(clock: Clock, work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` gives within FIRST_PICTURE; None when it takes longer, which cancels it, or its stream is closed."""
+    try:
+        return await within(clock, FIRST_PICTURE, work, TimeoutError())
+    except (TimeoutError, StreamClosedError):
+        return None
 
 
 class Session:
@@ -122,7 +113,7 @@ class Session:
     async def cue(self) -> EncodedPacket | None:
         """Subscribes and waits a moment for the first packet; None when it does not come. Raises StreamClosedError."""
         self._reader = self.stream.subscribe(PROTOCOL)
-        return await within(self._clock, FIRST_PICTURE, self._reader.get())
+        return await soon(self._clock, self._reader.get())
 
     def start(self, first: EncodedPacket | None, tasks: asyncio.TaskGroup) -> None:
         """Starts to send, `first` before what the reader holds."""

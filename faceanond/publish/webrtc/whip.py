@@ -26,7 +26,7 @@ from aiortc.rtcconfiguration import RTCBundlePolicy
 from faceanond.clock import Clock
 from faceanond.config.model import WebRtc
 from faceanond.errors import PushError, PushFault
-from faceanond.publish.push.deadline import first_of, within
+from faceanond.publish.deadline import first_of, within
 from faceanond.publish.push.network import Network
 from faceanond.publish.push.target import Target
 from faceanond.publish.stream import Stream, StreamClosedError

@@ -15,7 +15,7 @@ import aiohttp
 
 from faceanond.clock import Clock
 from faceanond.errors import PushError, PushFault
-from faceanond.publish.push.deadline import within
+from faceanond.publish.deadline import within
 from faceanond.publish.push.network import connect_error
 from faceanond.publish.push.target import PORTS, Target
 
