@@ -33,8 +33,6 @@ STALLED = 10.0
 """Seconds after which a peer that takes no more bytes is dropped."""
 IDLE = 30.0
 """Seconds that a connection without a session may stay silent, and that nobody may have logged in on it."""
-CLOSING = 1.0
-"""Seconds for the last bytes to leave."""
 HANDSHAKE = 10.0
 """Seconds for the TLS handshake."""
 MOST_MESSAGES = 50
@@ -114,7 +112,10 @@ class Connection:
             log.debug("connection lost", client=self._peer, reason=str(errors.exceptions[0]))
         finally:
             self._end_session()
-            await self._close()
+            if self._mute:
+                self.abort()
+            else:
+                await self._output.close()
 
     def check(self) -> None:
         """Ends the connection when its client is gone without a word; called every second by the server."""
@@ -330,15 +331,3 @@ class Connection:
             self._session.end()
             self._session = None
             self._shared.sessions -= 1
-
-    async def _close(self) -> None:
-        """Lets the last bytes leave, but not for long: a peer that does not read would hold us here for ever."""
-        if self._mute:
-            self.abort()
-            return
-        self._writer.close()
-        try:
-            async with asyncio.timeout(CLOSING):
-                await self._writer.wait_closed()
-        except (OSError, TimeoutError):
-            self._writer.transport.abort()

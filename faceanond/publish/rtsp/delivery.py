@@ -17,6 +17,8 @@ from faceanond.publish.rtsp.transport import OverTcp, OverUdp
 
 WRITE_AHEAD = 256 * 1024
 """Bytes that may wait for a slow TCP peer besides the kernel's buffer: a keyframe or two. Beyond, its ring drops."""
+CLOSING = 1.0
+"""Seconds for the last bytes to leave."""
 
 
 class Delivery(Protocol):
@@ -74,6 +76,15 @@ class Output:
             self.blocked_since = self._clock.monotonic()
         await self._writer.drain()
         self.blocked_since = None
+
+    async def close(self) -> None:
+        """Lets the last bytes leave, but not for long: a peer that does not read would hold us here for ever."""
+        self._writer.close()
+        try:
+            async with asyncio.timeout(CLOSING):
+                await self._writer.wait_closed()
+        except (OSError, TimeoutError):
+            self._writer.transport.abort()
 
 
 class TcpDelivery:
