@@ -13,7 +13,7 @@ ROOT = Path(faceanond.__file__).parent
 
 LAYERS = [
     {"errors", "clock", "frames", "mailbox", "backoff", "redact", "stats", "ratelimit", "annexb", "assets"},
-    {"status", "tls"},
+    {"status", "tls", "sockets"},
     {"config"},
     {"access", "logins"},
     {"detect"},

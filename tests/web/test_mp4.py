@@ -269,16 +269,6 @@ async def test_a_viewer_that_leaves_is_noticed_although_the_camera_is_silent(
         await joined(stream, 0)
 
 
-def test_the_kernel_finds_a_viewer_whose_machine_is_gone() -> None:
-    """Without an answer for ten seconds, whether pictures are under way or not."""
-    with socket.socket() as tcp:
-        receiver._tune(tcp)
-        assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
-        assert tcp.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-        idle = tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
-        assert idle + 2 * tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) <= 10
-
-
 async def test_viewers_who_come_and_go_leave_nothing_behind() -> None:
     async with watching() as (client, stream):
         for _ in range(20):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import socket
 import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -31,7 +30,8 @@ from faceanond.publish.webrtc.protocol import (
     read,
     vouches,
 )
-from faceanond.publish.webrtc.sockets import cannot_listen, open_tcp
+from faceanond.publish.webrtc.sockets import open_tcp
+from faceanond.sockets import cannot_listen, tune
 
 log = structlog.get_logger(__name__)
 
@@ -40,9 +40,7 @@ LARGEST = 2048
 MOST_UNSENT = 256 * 1024
 """Bytes that may wait for a viewer: about a second of video."""
 SEND_BUFFER = 128 * 1024
-"""Bytes for the kernel's side: left to itself it grows to several MB, which are seconds of old video."""
-UNACKNOWLEDGED = 10_000
-"""Milliseconds after which data without an answer ends a connection: the viewer's machine is gone."""
+"""Bytes for the kernel's side: less than elsewhere, since whole packets wait here besides."""
 SLOW = 5.0
 """Seconds after which a viewer that still does not keep up is disconnected."""
 UNKNOWN_FOR = 10.0
@@ -79,7 +77,7 @@ class Line(asyncio.Protocol):
             return
         self.peer = peer[:2]
         transport.set_write_buffer_limits(high=MOST_UNSENT, low=MOST_UNSENT // 4)
-        _tune(transport.get_extra_info("socket"))
+        tune(transport.get_extra_info("socket"), send_buffer=SEND_BUFFER)
         self._listener.came(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -230,7 +228,7 @@ class TcpPort:
             opened = open_tcp(address, self.port)
         except OSError as error:
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                raise cannot_listen("webrtc.tcp_port", "TCP", address, self.port, error) from None
+                raise cannot_listen("webrtc.tcp_port", address, self.port, error) from None
             log.info("an address cannot be listened on", address=address, reason=error.strerror)
             return
         name: Peer = opened.getsockname()[:2]
@@ -300,14 +298,3 @@ def passive_candidate(host: str, port: int, *, rank: int) -> aioice.Candidate:
         type="host",
         tcptype="passive",
     )
-
-
-def _tune(connection: socket.socket) -> None:
-    try:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED)
-    except OSError as error:
-        # The viewer left already, which reading will show; the options are improvements, not needs.
-        log.debug("socket options not set", reason=str(error))
