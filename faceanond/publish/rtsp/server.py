@@ -12,9 +12,10 @@ from typing import Self
 import structlog
 
 from faceanond.access import OPEN, Access
+from faceanond.buckets import network_of
 from faceanond.clock import Clock
 from faceanond.config.model import Rtsp
-from faceanond.logins import FailedLogins, network_of
+from faceanond.logins import FailedLogins
 from faceanond.publish.rtsp.connection import Connection, Shared
 from faceanond.publish.stream import Stream
 from faceanond.ratelimit import RateLimited
