@@ -279,6 +279,7 @@ def test_whoever_takes_a_picture_to_publish_is_one_of_the_gates_or_behind_one() 
     }
     behind = {
         ("publish/encoder.py", "video_frame"),
+        ("publish/encoder.py", "timed"),
         ("publish/encoder.py", "Encoder._encode"),
         ("publish/vp8.py", "Vp8Encoder._encode"),
         ("publish/file.py", "FileWriter._open"),
