@@ -21,7 +21,7 @@ from faceanond.web import mp4, receiver
 from faceanond.web.app import build
 from tests.publish.sealed import packet
 from tests.publish.test_fmp4 import parse, samples
-from tests.publish.webrtc.feed import until
+from tests.waiting import until
 from tests.web.client import Answering, Client
 from tests.web.standin import Camera, Cameras, Pulse, exposition
 

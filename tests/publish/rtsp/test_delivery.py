@@ -14,8 +14,9 @@ from faceanond.publish.rtsp.server import RtspServer
 from faceanond.publish.rtsp.session import Session
 from faceanond.publish.stream import Stream
 from tests.conftest import FakeClock
-from tests.publish.rtsp.player import Player, connected, until
+from tests.publish.rtsp.player import Player, connected
 from tests.publish.sealed import packet
+from tests.waiting import until
 
 RECEIVER_REPORT = struct.pack("!BBHI", 0x80, 201, 1, 7)
 

@@ -20,8 +20,9 @@ from faceanond.publish.stream import Stream
 from faceanond.tls import RENEWAL_INTERVAL
 from tests import certificates
 from tests.conftest import FakeClock
-from tests.publish.rtsp.player import TCP, Player, connected, until
+from tests.publish.rtsp.player import TCP, Player, connected
 from tests.publish.sealed import packet
+from tests.waiting import until
 
 UDP = "RTP/AVP;unicast;client_port=5000-5001"
 

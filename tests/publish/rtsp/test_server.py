@@ -12,8 +12,9 @@ from faceanond.publish.rtsp.connection import Connection
 from faceanond.publish.rtsp.server import RtspServer
 from faceanond.publish.stream import Stream
 from tests.conftest import FakeClock
-from tests.publish.rtsp.player import TCP, connected, until
+from tests.publish.rtsp.player import TCP, connected
 from tests.publish.sealed import packet
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -20,8 +20,9 @@ from faceanond.publish.webrtc import whip as module
 from faceanond.publish.webrtc.errors import NoFreePortError
 from faceanond.publish.webrtc.whip import HANDSHAKE, SILENCE, WhipPush
 from tests.conftest import FakeClock
-from tests.publish.webrtc.feed import Pattern, feed, until
+from tests.publish.webrtc.feed import Pattern, feed
 from tests.publish.webrtc.whip_server import WhipServer, whip
+from tests.waiting import until
 
 
 @dataclass
