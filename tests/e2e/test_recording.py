@@ -44,9 +44,11 @@ def recording(running: Daemon) -> dict[str, Any]:
 
 
 def decoded(path: Path) -> None:
-    """Every picture, by FFmpeg, without a complaint."""
+    """Every picture, by FFmpeg, without a complaint. Times are passed on as they are: ffmpeg would force them onto a
+    guessed frame rate otherwise, and complain of itself when a busy machine's pictures do not fit into that."""
+    times = ["-fps_mode", "passthrough", "-enc_time_base", "-1"]
     done = subprocess.run(
-        [need_tool("ffmpeg"), "-v", "warning", "-xerror", "-i", path, "-f", "null", "-"],
+        [need_tool("ffmpeg"), "-v", "warning", "-xerror", "-i", path, *times, "-f", "null", "-"],
         capture_output=True,
         text=True,
         timeout=60,

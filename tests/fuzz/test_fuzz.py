@@ -7,6 +7,7 @@ import logging
 import random
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -75,3 +76,18 @@ def test_a_coroutine_that_nobody_awaits_is_a_defect(watched: Watch) -> None:
         warnings.showwarning = watched._warned  # type: ignore[assignment]
         asyncio.sleep(0)
     assert [defect.what for defect in watched.defects.values()] == ["warning: RuntimeWarning"]
+
+
+@pytest.mark.may_block
+async def test_a_loop_that_stands_still_is_a_defect(watched: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.fuzz.watch.STANDSTILL", 0.3)
+    with watched.watching():
+        async with asyncio.TaskGroup() as group:
+            pulse = group.create_task(watched.pulse())
+            await asyncio.sleep(0)
+            assert not watched.defects
+            time.sleep(1.5)  # noqa: ASYNC251 (that is the defect)
+            pulse.cancel()
+    (defect,) = watched.defects.values()
+    assert defect.what == "the event loop stands still"
+    assert "test_a_loop_that_stands_still" in defect.detail

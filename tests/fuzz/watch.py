@@ -15,14 +15,15 @@ import traceback
 import warnings
 from collections import deque
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import structlog
 
 STANDSTILL = 5.0
-"""Seconds without a turn of the event loop; a busy machine needs a tenth of that."""
+"""Seconds without a turn of the event loop, less those in which this process was ready and other processes ran."""
 SLOW = frozenset({"health probe failed", "tracking failed"})
 """Errors that tell of a machine which is too slow for its cameras: not of an input, and likely beside other work."""
 RECENT = 24
@@ -91,8 +92,11 @@ class Watch:
             await asyncio.sleep(0.1)
 
     def _standstill(self, main: int) -> None:
+        beat, passed_over = self._beat, _passed_over()
         while not self._done.wait(0.5):
-            if time.monotonic() - self._beat > STANDSTILL:
+            if self._beat != beat:
+                beat, passed_over = self._beat, _passed_over()
+            elif time.monotonic() - beat - (_passed_over() - passed_over) > STANDSTILL:
                 frame = sys._current_frames().get(main)
                 self.found("the event loop stands still", "".join(traceback.format_stack(frame)))
                 self._beat = time.monotonic()
@@ -124,6 +128,15 @@ class _Handler(logging.Handler):
             text += "\n" + "".join(traceback.format_exception(*record.exc_info))
         if record.levelno >= logging.ERROR or "Traceback" in text:
             self._watch.found(f"logged by {record.name}", text)
+
+
+def _passed_over() -> float:
+    """Seconds for which this process's threads, all together, were ready and had to wait for a core."""
+    total = 0
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # threads end
+            total += int((task / "schedstat").read_text().split()[1])
+    return total / 1e9
 
 
 def _place(detail: str) -> str:

@@ -1,6 +1,6 @@
 """Part d: four hundred viewers come and go, in every way there is, and nothing of them stays.
 
-A hundred and sixty go first, so that what is made once (caches, pools, the allocator's arenas) is there before the
+As many go first, so that what is made once (caches, pools, the allocator's arenas) is there before the
 counting begins.
 """
 
@@ -18,7 +18,7 @@ from tests.load.webrtc import Viewer, client
 
 ROUND = 20
 """Viewers at a time: ten browsers and ten players."""
-WARM_UP, ROUNDS = 8, 20
+WARM_UP, ROUNDS = 20, 20
 """Rounds before and while it counts."""
 GONE_WITHIN = 20.0
 """Seconds after the last one for those who left without a word to be noticed."""
@@ -45,6 +45,7 @@ async def measure(work: Path) -> list[Figure]:
         Figure("d", f"{joins}: tasks more", after["tasks"] - before["tasks"], "", 0),
         Figure("d", f"{joins}: threads more", after["threads"] - before["threads"], "", 0),
         Figure("d", f"{joins}: memory more", (after["memory"] - before["memory"]) / 1e6, "MB", MEMORY),
+        Figure("d", f"{joins}: Python objects more", after["objects"] - before["objects"]),
         Figure("d", "memory", after["memory"] / 1e6, "MB"),
     ]
 

@@ -67,6 +67,7 @@ class Host:
             "descriptors": process.descriptors() - 1,  # this conversation
             "threads": threading.active_count(),
             "memory": process.memory(),
+            "objects": len(gc.get_objects()),
         }
 
     def _on_loop(self, work: Callable[[], T]) -> T:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from faceanond.config.model import Track as TrackOptions
+from faceanond.detect import native
 from faceanond.detect.protocol import Detector
 from faceanond.frames import Box, Verdict
 from faceanond.track.tracker import HINTS_LAST
@@ -92,6 +93,9 @@ async def test_without_tracks_each_of_these_is_seen(
 @pytest.mark.may_block  # a file's job has the loop to itself
 async def test_what_may_be_a_face_does_not_uncover_one(mtcnn: Detector, clock: FakeClock, tmp_path: Path) -> None:
     """Around the whole person, whose face is lost, the detector has doubts in every other frame (0.2 to 0.5)."""
+    if (reason := native.missing()) is not None:
+        # Drawn by OpenCV instead, that person scores 0.9, and what hides all of it hides the number of the picture.
+        pytest.skip(f"without the compiled kernels there is no doubt here: {reason}")
     scene = Scene("a small one is lost", (lambda number: Pose(345, 100, height=46), walk(60, 4)), length=36)
     blinded = Blinded(mtcnn, during(0.8), lambda box: box.centre[0] > 300 and box.centre[1] < 140)
     assert_nothing_leaks(scene, await file(scene, blinded, clock, tmp_path / "out.mp4"))

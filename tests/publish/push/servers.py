@@ -30,6 +30,8 @@ class GstServer:
     async def watch(self) -> None:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
+            if not line.endswith(b"\n"):
+                return  # killed in the middle of it
             width, height, luma = (int(word) for word in line.split())
             self.pictures.append((width, height, luma))
 
