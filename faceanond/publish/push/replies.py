@@ -65,7 +65,7 @@ class Replies(Framing[Reply | Asked]):
         headers = _headers(lines)
         length = _content_length(headers)
         if status := _STATUS_LINE.fullmatch(first):
-            return Reply(int(status[1]), _printable(status[2] or ""), headers), length
+            return Reply(int(status[1]), printable(status[2] or ""), headers), length
         if request := _REQUEST_LINE.fullmatch(first):
             return Asked(request[1], headers.get("cseq", "")), length
         raise _malformed("what it sends is not RTSP")
@@ -93,7 +93,7 @@ def _content_length(headers: dict[str, str]) -> int:
     return int(value)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """A server's words, fit for a log line and a page."""
     return "".join(char for char in text[:100] if char.isprintable())
 

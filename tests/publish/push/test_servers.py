@@ -81,7 +81,7 @@ async def test_gstreamer_refuses_a_wrong_password() -> None:
 async def test_gstreamer_records_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, authority = certified(tmp_path)
     both = tmp_path / "both.pem"
-    both.write_bytes(authority.read_bytes() + (tmp_path / "key.pem").read_bytes())
+    both.write_bytes(authority.read_bytes() + (tmp_path / "server.key").read_bytes())
     monkeypatch.setenv("SSL_CERT_FILE", str(authority))
     network_module._verifying.cache_clear()
     try:
