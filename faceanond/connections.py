@@ -12,8 +12,8 @@ from typing import Protocol
 
 import structlog
 
+from faceanond.buckets import network_of
 from faceanond.clock import Clock
-from faceanond.logins import network_of
 from faceanond.ratelimit import RateLimited
 
 log = structlog.get_logger(__name__)

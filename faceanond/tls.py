@@ -6,20 +6,27 @@ those over; connections that are open keep what they began with.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import structlog
 from cryptography import x509
 
-from faceanond.errors import FaceanondError
+from faceanond.clock import Clock
+from faceanond.errors import FaceanondError, UnavailableError
+
+log = structlog.get_logger(__name__)
 
 EXPIRES_SOON = timedelta(days=14)
 """Before which a renewal should have happened: programs that renew do so 20 to 30 days before the end."""
 LARGEST = 1024 * 1024
 """Bytes of a certificate's file that are read; a long chain has 20 thousand."""
+RENEWAL_INTERVAL = 60.0
+"""Seconds between two looks for a renewed certificate."""
 
 
 class CertificateError(FaceanondError):
@@ -80,6 +87,25 @@ class ServerCertificate:
 
     def _marks(self) -> tuple[tuple[int, ...], ...]:
         return tuple(_mark(path) for path in (self._certificate, self._key))
+
+
+async def opened(certificate: str, key: str, *, table: str) -> ServerCertificate:
+    """The certificate of these two files, which are settings of `table`. Raises UnavailableError."""
+    try:
+        return await asyncio.to_thread(ServerCertificate, Path(certificate), Path(key))
+    except CertificateError as error:
+        raise UnavailableError(f"{table}.{error.key}: {error}") from None
+
+
+async def renew(certificate: ServerCertificate, *, table: str, clock: Clock) -> None:
+    """Until cancelled, takes over renewed files."""
+    while True:
+        await clock.sleep(RENEWAL_INTERVAL)
+        try:
+            if await asyncio.to_thread(certificate.reload):
+                log.info("certificate renewed", listener=table)
+        except CertificateError as error:
+            log.error("certificate not renewed", key=f"{table}.{error.key}", reason=str(error))
 
 
 def loaded(certificate: Path, key: Path) -> ssl.SSLContext:

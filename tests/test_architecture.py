@@ -12,8 +12,8 @@ import faceanond
 ROOT = Path(faceanond.__file__).parent
 
 LAYERS = [
-    {"errors", "clock", "frames", "mailbox", "backoff", "redact", "stats", "ratelimit", "annexb", "assets"},
-    {"status", "tls"},
+    {"errors", "clock", "frames", "mailbox", "backoff", "redact", "stats", "ratelimit", "buckets", "annexb", "assets"},
+    {"status", "tls", "sockets"},
     {"config"},
     {"access", "logins"},
     {"connections"},

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from faceanond.logins import BURST, MOST_ADDRESSES, FailedLogins
+from faceanond.buckets import MOST_ADDRESSES
+from faceanond.logins import BURST, FailedLogins
 from tests.conftest import FakeClock
 
 

@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 
 from faceanond.frames import Plane, RawFrame
 
-BLACK = 16
-WHITE = 235
 NEUTRAL = 128
-"""Luma of black and white in limited range, and the chroma of every grey (ITU-R BT.601, BT.709)."""
+"""The chroma of every grey (ITU-R BT.601, BT.709)."""
 
 _LUMA = (219 / 255, 16.0)
 _CHROMA = (224 / 255, 128 - 128 * 224 / 255)

@@ -56,6 +56,15 @@ def video_frame(frame: AnonymisedFrame) -> VideoFrame:
     return VideoFrame.from_ndarray(frame.i420, format="yuv420p")
 
 
+def timed(frame: AnonymisedFrame, timestamp: int, *, keyframe: bool) -> VideoFrame:
+    """The picture with its time (90 kHz ticks), and with the wish for a keyframe or the choice left to the encoder."""
+    picture = video_frame(frame)
+    picture.pts = timestamp
+    picture.time_base = TIME_BASE
+    picture.pict_type = PictureType.I if keyframe else PictureType.NONE
+    return picture
+
+
 class Encoder:
     """Turns one camera's sealed frames into packets. Blocks, and belongs to one thread at a time.
 
@@ -133,12 +142,8 @@ class Encoder:
 
     def _encode(self, frame: AnonymisedFrame, timestamp: int, keyframe: bool) -> list[EncodedPacket]:
         assert self._context is not None
-        picture = video_frame(frame)
-        picture.pts = timestamp
-        picture.time_base = TIME_BASE
-        picture.pict_type = PictureType.I if keyframe else PictureType.NONE
         packets: list[EncodedPacket] = []
-        for packet in self._context.encode(picture):
+        for packet in self._context.encode(timed(frame, timestamp, keyframe=keyframe)):
             data = bytes(packet)
             if packet.is_keyframe:
                 data = h264.join(_tidied(data))

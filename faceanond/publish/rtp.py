@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from faceanond.publish import h264
-from faceanond.publish.packet import CLOCK_RATE, EncodedPacket
+from faceanond.publish.packet import EncodedPacket
 
 PAYLOAD_TYPE = 96
 MAX_PAYLOAD = 1200
@@ -30,6 +30,8 @@ RECEIVER_REPORT = 201
 SOURCE_DESCRIPTION = 202
 GOODBYE = 203
 PAYLOAD_FEEDBACK = 206
+REPORT_BLOCK = 24
+"""Bytes that a report has for each sender; what they say of losses is not used."""
 PICTURE_LOSS, FULL_INTRA_REQUEST = 1, 4
 """Formats of payload feedback (RFC 4585, RFC 5104) by which a receiver asks for a keyframe."""
 
@@ -129,21 +131,9 @@ def _rtcp(kind: int, count: int, body: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiverReport:
-    """What a receiver says about a sender: `lost` is 0..1 of the packets since its last report, `jitter` in seconds."""
-
-    sender: int
-    lost: float
-    lost_total: int
-    highest_sequence: int
-    jitter: float
-
-
-@dataclass(frozen=True, slots=True)
 class Rtcp:
     """What matters of one compound packet."""
 
-    reports: tuple[ReceiverReport, ...]
     goodbye: bool
     keyframe: bool = False
     """The receiver asks for one: it cannot decode what it has."""
@@ -153,7 +143,6 @@ def parse_rtcp(data: bytes) -> Rtcp:
     """Reads a compound packet; kinds that are not known are skipped. Raises RtcpError for anything malformed."""
     if not data:
         raise RtcpError("an empty packet")
-    reports: list[ReceiverReport] = []
     bye = keyframe = False
     place = 0
     while place < len(data):
@@ -165,30 +154,11 @@ def parse_rtcp(data: bytes) -> Rtcp:
             raise RtcpError("not RTCP")
         if kind in (SENDER_REPORT, RECEIVER_REPORT):
             blocks = place + (28 if kind == SENDER_REPORT else 8)
-            reports.extend(_report_blocks(data[blocks:end], first & 0x1F))
+            if end - blocks < REPORT_BLOCK * (first & 0x1F):
+                raise RtcpError("report blocks cut short")
         elif kind == GOODBYE:
             bye = True
         elif kind == PAYLOAD_FEEDBACK and first & 0x1F in (PICTURE_LOSS, FULL_INTRA_REQUEST):
             keyframe = True
         place = end
-    return Rtcp(tuple(reports), bye, keyframe)
-
-
-def _report_blocks(data: bytes, count: int) -> list[ReceiverReport]:
-    if len(data) < 24 * count:
-        raise RtcpError("report blocks cut short")
-    reports = []
-    for number in range(count):
-        sender, loss, highest, jitter = struct.unpack_from("!IIII", data, 24 * number)
-        total = loss & 0xFFFFFF
-        # The total is signed: duplicates make it negative.
-        reports.append(
-            ReceiverReport(
-                sender=sender,
-                lost=(loss >> 24) / 256,
-                lost_total=total - (1 << 24) if total & 0x800000 else total,
-                highest_sequence=highest,
-                jitter=jitter / CLOCK_RATE,
-            )
-        )
-    return reports
+    return Rtcp(bye, keyframe)

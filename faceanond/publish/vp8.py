@@ -12,13 +12,12 @@ from fractions import Fraction
 
 import av
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import PictureType
 
 from faceanond.anonymise.frame import AnonymisedFrame, require_sealed
 from faceanond.clock import Clock
 from faceanond.config.model import Encode
 from faceanond.errors import EncodeError
-from faceanond.publish.encoder import TIME_BASE, VBV_SECONDS, video_frame
+from faceanond.publish.encoder import TIME_BASE, VBV_SECONDS, timed
 from faceanond.publish.packet import CLOCK_RATE, Codec, EncodedPacket
 
 SPEED = -8
@@ -76,10 +75,6 @@ class Vp8Encoder:
     def _encode(
         self, context: VideoCodecContext, frame: AnonymisedFrame, timestamp: int, keyframe: bool
     ) -> list[EncodedPacket]:
-        picture = video_frame(frame)
-        picture.pts = timestamp
-        picture.time_base = TIME_BASE
-        picture.pict_type = PictureType.I if keyframe else PictureType.NONE
         return [
             EncodedPacket(
                 data=bytes(packet),
@@ -92,7 +87,7 @@ class Vp8Encoder:
                 height=frame.height,
                 codec=Codec.VP8,
             )
-            for packet in context.encode(picture)
+            for packet in context.encode(timed(frame, timestamp, keyframe=keyframe))
         ]
 
     def _opened(self, size: tuple[int, int]) -> VideoCodecContext:

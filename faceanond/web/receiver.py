@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Awaitable
 
 from faceanond.publish.mp4_feed import Mp4Feed
+from faceanond.sockets import tune
 
 STUCK = 10.0
 """Seconds in which a viewer must take what waits for it."""
 LOOK = 1.0
 """Seconds between two looks whether the viewer of a camera without pictures is still there."""
-SEND_BUFFER = 256 * 1024
-"""Bytes for the kernel's side: left to itself it grows to several MB, which are seconds of old video."""
-UNACKNOWLEDGED = 10_000
-"""Milliseconds after which data, or the kernel's question whether somebody is there, is given up without an answer."""
-ASK_AFTER, ASK_EVERY = 4, 3
-"""Seconds of silence until the kernel asks whether the viewer's machine is still there, and between its questions."""
 
 
 class ReceiverGoneError(Exception):
@@ -34,7 +28,7 @@ class Receiver:
         self._transport = transport
         connection = transport.get_extra_info("socket") if transport is not None else None
         if connection is not None:
-            _tune(connection)
+            tune(connection)
 
     async def take(self, sending: Awaitable[object]) -> None:
         """Waits for something to be sent. Raises ReceiverGoneError when it is not taken, having cut it off."""
@@ -57,16 +51,3 @@ class Receiver:
             except TimeoutError:
                 if self._transport is None or self._transport.is_closing():
                     raise ReceiverGoneError("left") from None
-
-
-def _tune(connection: socket.socket) -> None:
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    # As Linux calls them; a system that has them not keeps its own times.
-    for option, value in (
-        ("TCP_KEEPIDLE", ASK_AFTER),
-        ("TCP_KEEPINTVL", ASK_EVERY),
-        ("TCP_USER_TIMEOUT", UNACKNOWLEDGED),
-    ):
-        if hasattr(socket, option):
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

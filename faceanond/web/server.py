@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import ssl
 from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -18,8 +16,8 @@ from aiohttp import hdrs, web
 from faceanond.clock import Clock, SystemClock
 from faceanond.config.model import Http
 from faceanond.connections import Connections
-from faceanond.errors import UnavailableError
-from faceanond.tls import CertificateError, ServerCertificate
+from faceanond.sockets import cannot_listen
+from faceanond.tls import opened, renew
 from faceanond.web.problem import problem
 
 log = structlog.get_logger(__name__)
@@ -30,8 +28,6 @@ IDLE = 30.0
 """Seconds that an unused connection stays open; the page asks every two."""
 HANDSHAKE_WITHIN = 10.0
 """Seconds for a TLS handshake: two round trips."""
-RENEWAL_INTERVAL = 60.0
-"""Seconds between two looks for a renewed certificate."""
 SPARE_CONNECTIONS = 512
 """Connections beyond `max_streams`: of pages, scripts and players, which each hold a few for half a minute."""
 STALLED = 30.0
@@ -168,31 +164,14 @@ async def serving(
         async with _listening(app, settings, None, held) as address:
             yield address
         return
-    certificate = await asyncio.to_thread(_load, settings)
+    certificate = await opened(settings.certificate, settings.key, table="http")
     async with _listening(app, settings, certificate.context, held) as address, asyncio.TaskGroup() as tasks:
-        renewing = tasks.create_task(_renew(certificate, clock), name="http: renewed certificate")
+        renewal = renew(certificate, table="http", clock=clock)
+        renewing = tasks.create_task(renewal, name="http: look for a renewed certificate")
         try:
             yield address
         finally:
             renewing.cancel()
-
-
-def _load(settings: Http) -> ServerCertificate:
-    """Reads the certificate; blocks."""
-    try:
-        return ServerCertificate(Path(settings.certificate), Path(settings.key))
-    except CertificateError as error:
-        raise UnavailableError(f"http.{error.key}: {error}") from None
-
-
-async def _renew(certificate: ServerCertificate, clock: Clock) -> None:
-    while True:
-        await clock.sleep(RENEWAL_INTERVAL)
-        try:
-            if await asyncio.to_thread(certificate.reload):
-                log.info("certificate renewed", listener="http")
-        except CertificateError as error:
-            log.error("certificate not renewed", key=f"http.{error.key}", reason=str(error))
 
 
 @asynccontextmanager
@@ -224,7 +203,7 @@ async def _listening(
         try:
             listener = await loop.create_server(connection, host or None, port, backlog=BACKLOG)
         except OSError as error:
-            raise UnavailableError(_reason(host, port, error)) from None
+            raise cannot_listen("http.listen", host, port, error) from None
         try:
             address = listener.sockets[0].getsockname()
             log.info("http listener opened", address=f"{host or '*'}:{address[1]}", tls=tls is not None)
@@ -233,14 +212,3 @@ async def _listening(
             listener.close()
     finally:
         await runner.cleanup()
-
-
-def _reason(host: str, port: int, error: OSError) -> str:
-    where = f"http.listen: {f'[{host}]' if ':' in host else host or '*'}:{port}"
-    if error.errno == errno.EADDRINUSE:
-        return f"{where} is in use by another process; stop that, or choose another port"
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return f"{where} may not be opened by this user; choose a port above 1023"
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"{where} is not an address of this machine; use one of its own, 127.0.0.1 or 0.0.0.0"
-    return f"{where} cannot be opened: {error.strerror or error}"

@@ -15,6 +15,7 @@ from faceanond.capture.thread import GRACE, MAX_ABANDONED, abandoned, capture
 from faceanond.errors import SourceError, SourceFault
 from faceanond.frames import ColourMatrix, FrameId, RawFrame
 from tests.conftest import FakeClock, settle
+from tests.waiting import until
 
 INFO = StreamInfo("raw", 16, 16, 25.0, True)
 TIMEOUT = 10.0
@@ -120,19 +121,12 @@ class Run:
             self.error = error
 
     async def until_blocked(self) -> None:
-        await eventually(self.source.blocked.is_set)
+        await until(self.source.blocked.is_set)
         await settle()
 
     @property
     def fault(self) -> SourceFault | None:
         return self.error.fault if isinstance(self.error, SourceError) else None
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Lets the loop and other threads run until the condition holds."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  a thread changes it
-            await asyncio.sleep(0.001)
 
 
 async def run_to_end(source: ScriptedSource, clock: FakeClock, **keys: str) -> Run:
@@ -228,7 +222,7 @@ async def test_an_abandoned_thread_delivers_nothing_and_is_forgotten_when_it_end
         await run.until_blocked()
         await clock.advance(TIMEOUT + GRACE + 0.1)
     run.source.freed.set()
-    await eventually(lambda: abandoned() == 0)
+    await until(lambda: abandoned() == 0)
     assert run.frames == []
 
 
@@ -282,7 +276,7 @@ async def test_time_spent_in_a_blocking_delivery_is_not_silence(made, clock: Fak
 
     async with asyncio.TaskGroup() as group:
         run = Run(made("open", 1, None), clock, group, deliver=deliver)
-        await eventually(taken.is_set)
+        await until(taken.is_set)
         await clock.advance(TIMEOUT * 3)
         assert not run.source.interrupted.is_set()
         going_on.set()

@@ -12,8 +12,8 @@ from faceanond.publish.webrtc.whip import WhipPush
 from faceanond.status import PushState
 from tests.conftest import FakeClock, settle
 from tests.publish.push.media_server import MediaServer, serving
-from tests.publish.rtsp.player import until
 from tests.publish.sealed import packet
+from tests.waiting import until
 
 CONFIG = """
 [push]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -17,6 +17,7 @@ from faceanond.publish.packet import Codec, EncodedPacket
 from faceanond.publish.stream import Reader, StreamClosedError
 from tests.conftest import FakeClock
 from tests.publish.sealed import moving
+from tests.waiting import until
 
 
 @asynccontextmanager
@@ -37,13 +38,6 @@ async def shown(one: SecondEncoding, reader: Reader, index: int) -> EncodedPacke
     one.offer(moving(index))
     async with asyncio.timeout(10):
         return await reader.get()
-
-
-async def until(done: Callable[[], object]) -> None:
-    """Waits for something that happens in the encoder's thread, which sets no event of ours."""
-    async with asyncio.timeout(10):
-        while not done():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
 
 
 async def until_idle(one: SecondEncoding) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from faceanond.web.limit import MOST_ADDRESSES, OfferLimit
+from faceanond.buckets import MOST_ADDRESSES
+from faceanond.web.limit import OfferLimit
 
 
 def test_a_burst_is_allowed_and_then_so_many_a_second() -> None:

@@ -22,7 +22,7 @@ from faceanond.web import mp4, receiver
 from faceanond.web.app import build
 from tests.publish.sealed import packet
 from tests.publish.test_fmp4 import parse, samples
-from tests.publish.webrtc.feed import until
+from tests.waiting import until
 from tests.web.client import Answering, Client
 from tests.web.standin import Camera, Cameras, Pulse, exposition
 
@@ -280,16 +280,6 @@ async def test_a_viewer_that_is_gone_before_its_ping_is_answered_is_no_defect(
     async with watching() as (client, stream), greedy(client, upgrade(client)):
         await joined(stream, 0)
     assert "request failed" not in capsys.readouterr().out
-
-
-def test_the_kernel_finds_a_viewer_whose_machine_is_gone() -> None:
-    """Without an answer for ten seconds, whether pictures are under way or not."""
-    with socket.socket() as tcp:
-        receiver._tune(tcp)
-        assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
-        assert tcp.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-        idle = tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
-        assert idle + 2 * tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) <= 10
 
 
 async def test_viewers_who_come_and_go_leave_nothing_behind() -> None:

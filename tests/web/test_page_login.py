@@ -17,7 +17,8 @@ from faceanond.web.app import build
 from faceanond.web.server import serving
 from tests.conftest import need_tool
 from tests.e2e.browser import QUIET
-from tests.publish.webrtc.feed import live, until
+from tests.publish.webrtc.feed import live
+from tests.waiting import until
 from tests.web.standin import Camera, Cameras, Pulse, exposition
 
 pytestmark = pytest.mark.e2e

@@ -12,7 +12,7 @@ from typing import cast
 
 from faceanond.clock import Clock
 from faceanond.errors import PushError, PushFault
-from faceanond.publish.push.deadline import within
+from faceanond.publish.deadline import within
 from faceanond.publish.push.login import Login
 from faceanond.publish.push.replies import Asked, Message, Replies, Reply
 from faceanond.publish.rtsp.delivery import Output
@@ -20,8 +20,6 @@ from faceanond.publish.rtsp.messages import Interleaved, Response
 
 ANSWER = 10.0
 """Seconds for the answer to a request: some servers start a program of their own before they answer."""
-CLOSING = 1.0
-"""Seconds for the last bytes to leave."""
 MOST_LOGINS = 3
 """Times that one request is asked again with a login: a stale nonce is renewed, a wrong password stays wrong."""
 READ = 64 * 1024
@@ -29,7 +27,7 @@ REDIRECTS = frozenset((300, 301, 302, 303, 305, 307, 308))
 
 
 class Conversation:
-    """The connection's two ends, `reader` and `writer`, are closed by `close`."""
+    """The connection's two ends, `reader` and `writer`, are closed by `output.close`."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, login: Login | None, *, clock: Clock
@@ -133,15 +131,6 @@ class Conversation:
         # An answer that nobody waits for any more came too late; one without CSeq is for the only question there is.
         if self._waiting is not None and not self._waiting.done() and reply.header("cseq") in ("", str(self._cseq)):
             self._waiting.set_result(reply)
-
-    async def close(self) -> None:
-        """Lets the last bytes leave, but not for long: a server that does not read would hold us here for ever."""
-        self._writer.close()
-        try:
-            async with asyncio.timeout(CLOSING):
-                await self._writer.wait_closed()
-        except (OSError, TimeoutError):
-            self._writer.transport.abort()
 
 
 def require(reply: Reply, method: str) -> Reply:

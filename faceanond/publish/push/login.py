@@ -6,15 +6,16 @@ The rule: of what the server offers the strongest is used: Digest with SHA-256, 
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from faceanond.publish.rtsp.digest import response
+
 LONGEST = 8 * 1024
 """Characters of a WWW-Authenticate header that are looked at."""
-STRENGTH = {"sha-256": 2, "md5": 1}
+STRENGTH = {"SHA-256": 2, "MD5": 1}
 """The algorithms of Digest that are known, the stronger ones higher."""
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}"  # noqa: S105
@@ -33,7 +34,7 @@ class Challenge:
 
     @property
     def algorithm(self) -> str:
-        return self.parameters.get("algorithm", "MD5").lower()
+        return self.parameters.get("algorithm", "MD5").upper()
 
     @property
     def strength(self) -> int:
@@ -94,11 +95,6 @@ class Login:
         self._challenge: Challenge | None = None
         self._count = 0
 
-    @property
-    def challenged(self) -> bool:
-        """Whether the server has asked for a login that can be given."""
-        return self._challenge is not None
-
     def take(self, header: str) -> bool:
         """Chooses among the challenges of a 401 answer; False when none of them is known here."""
         offers = [challenge for challenge in challenges(header) if challenge.strength]
@@ -123,21 +119,24 @@ class Login:
     def _digest(self, challenge: Challenge, method: str, uri: str) -> str:
         given = challenge.parameters
         realm, nonce = given.get("realm", ""), given["nonce"]
-        hashed = _sha256 if challenge.algorithm == "sha-256" else _md5
-        secret = hashed(f"{self._username}:{realm}:{self._password}")
-        request = hashed(f"{method}:{uri}")
         fields = {"username": self._username, "realm": realm, "nonce": nonce, "uri": uri}
         plain: dict[str, str] = {}
         if "algorithm" in given:
             plain["algorithm"] = given["algorithm"]
+        once = None
         if "qop" in given:
             self._count += 1
-            count, cnonce = f"{self._count:08x}", self._cnonce()
-            fields["response"] = hashed(f"{secret}:{nonce}:{count}:{cnonce}:auth:{request}")
-            plain |= {"qop": "auth", "nc": count}
-            fields["cnonce"] = cnonce
-        else:
-            fields["response"] = hashed(f"{secret}:{nonce}:{request}")
+            once = f"{self._count:08x}", self._cnonce()
+        fields["response"] = response(
+            challenge.algorithm,
+            secret=f"{self._username}:{realm}:{self._password}",
+            request=f"{method}:{uri}",
+            nonce=nonce,
+            once=once,
+        )
+        if once is not None:
+            plain |= {"qop": "auth", "nc": once[0]}
+            fields["cnonce"] = once[1]
         if "opaque" in given:
             fields["opaque"] = given["opaque"]
         parts = [f'{name}="{_quoted(value)}"' for name, value in fields.items()]
@@ -146,16 +145,3 @@ class Login:
 
 def _quoted(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"')
-
-
-def _md5(text: str) -> str:
-    return hashlib.md5(_bytes(text), usedforsecurity=False).hexdigest()
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(_bytes(text)).hexdigest()
-
-
-def _bytes(text: str) -> bytes:
-    # A realm that is not UTF-8 is hashed as it came.
-    return text.encode("utf-8", "surrogateescape")

@@ -22,7 +22,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from faceanond.clock import Clock
 from faceanond.errors import PushError, PushFault
-from faceanond.publish.push.deadline import within
+from faceanond.publish.deadline import within
+from faceanond.sockets import tune
 
 LOOK_UP = 5.0
 """Seconds for the server's name."""
@@ -31,10 +32,6 @@ CONNECT = 5.0
 MOST_ADDRESSES = 4
 """Addresses of one name that are tried."""
 THREADS = 2
-SEND_BUFFER = 256 * 1024
-"""Bytes for the kernel's side: left to itself it grows to several MB, which are seconds of old video."""
-UNACKNOWLEDGED = 10_000
-"""Milliseconds after which data without an answer ends a connection: the server's machine is gone."""
 
 
 class Network:
@@ -144,11 +141,7 @@ async def _open(
     opened = socket.socket(_family(address), socket.SOCK_STREAM)
     try:
         opened.setblocking(False)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED)
+        tune(opened)
         await asyncio.get_running_loop().sock_connect(opened, (address, port))
     except BaseException:
         opened.close()

@@ -1,4 +1,4 @@
-"""Bytes from an RTSP server become messages. Pure and incremental: it keeps at most one unfinished message.
+"""Bytes from an RTSP server become messages. Pure and incremental.
 
 The rule: whatever the server sends, only so much of it is ever held; what is not RTSP ends the connection.
 """
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from faceanond.errors import PushError, PushFault
+from faceanond.publish.rtsp.framing import Framing
 from faceanond.publish.rtsp.messages import Interleaved
 
 MAX_HEAD = 16 * 1024
@@ -48,70 +49,25 @@ class Asked:
 Message = Reply | Asked | Interleaved
 
 
-class Replies:
-    """One connection's input."""
+class Replies(Framing[Reply | Asked]):
+    """One connection's input. `next` raises PushError for anything malformed or too large."""
 
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._message: Reply | Asked | None = None
-        self._body = 0
-
-    @property
-    def pending(self) -> int:
-        """Bytes of the unfinished message."""
-        return len(self._buffer)
-
-    def feed(self, data: bytes) -> None:
-        """Takes what was received; then call `next` until it returns None."""
-        self._buffer += data
-
-    def next(self) -> Message | None:
-        """The next whole message; None when more bytes are needed.
-
-        Raises PushError for anything malformed or too large; the connection cannot be used after that.
-        """
-        if self._message is None:
-            if self._buffer.startswith((b"\r", b"\n")):
-                self._buffer = self._buffer.lstrip(b"\r\n")
-            if not self._buffer:
-                return None
-            if self._buffer[0] == 0x24:
-                return self._interleaved()
-            self._message = self._head()
-            if self._message is None:
-                return None
-        if len(self._buffer) < self._body:
-            return None
-        message, self._message = self._message, None
-        del self._buffer[: self._body]
-        return message
-
-    def _interleaved(self) -> Interleaved | None:
-        if len(self._buffer) < 4:
-            return None
-        end = 4 + int.from_bytes(self._buffer[2:4], "big")
-        if len(self._buffer) < end:
-            return None
-        message = Interleaved(self._buffer[1], bytes(self._buffer[4:end]))
-        del self._buffer[:end]
-        return message
-
-    def _head(self) -> Reply | Asked | None:
-        if _START.match(self._buffer) is None:
+    def _head(self, buffer: bytearray) -> tuple[Reply | Asked, int] | None:
+        if _START.match(buffer) is None:
             raise _malformed("what it sends is not RTSP")
-        end = self._buffer.find(b"\r\n\r\n", 0, MAX_HEAD)
+        end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD)
         if end < 0:
-            if len(self._buffer) >= MAX_HEAD:
+            if len(buffer) >= MAX_HEAD:
                 raise _malformed(f"its headers are longer than {MAX_HEAD} bytes")
             return None
-        first, *lines = self._buffer[:end].decode("utf-8", "surrogateescape").split("\r\n")
-        del self._buffer[: end + 4]
+        first, *lines = buffer[:end].decode("utf-8", "surrogateescape").split("\r\n")
+        del buffer[: end + 4]
         headers = _headers(lines)
-        self._body = _content_length(headers)
+        length = _content_length(headers)
         if status := _STATUS_LINE.fullmatch(first):
-            return Reply(int(status[1]), _printable(status[2] or ""), headers)
+            return Reply(int(status[1]), printable(status[2] or ""), headers), length
         if request := _REQUEST_LINE.fullmatch(first):
-            return Asked(request[1], headers.get("cseq", ""))
+            return Asked(request[1], headers.get("cseq", "")), length
         raise _malformed("what it sends is not RTSP")
 
 
@@ -137,7 +93,7 @@ def _content_length(headers: dict[str, str]) -> int:
     return int(value)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """A server's words, fit for a log line and a page."""
     return "".join(char for char in text[:100] if char.isprintable())
 

@@ -16,10 +16,9 @@ from contextlib import asynccontextmanager
 from faceanond.clock import Clock
 from faceanond.errors import PushError, PushFault
 from faceanond.publish import rtp
-from faceanond.publish.packet import EncodedPacket
+from faceanond.publish.deadline import first_of, within
 from faceanond.publish.push.conversation import ANSWER, Conversation, require
-from faceanond.publish.push.deadline import first_of, within
-from faceanond.publish.push.delivery import Delivery, UdpDelivery, pair, parameter
+from faceanond.publish.push.delivery import Delivery, UdpDelivery, parameter
 from faceanond.publish.push.login import Login
 from faceanond.publish.push.network import Network
 from faceanond.publish.push.replies import Reply
@@ -28,7 +27,8 @@ from faceanond.publish.rtp import Packetiser
 from faceanond.publish.rtsp import sdp
 from faceanond.publish.rtsp.delivery import TcpDelivery
 from faceanond.publish.rtsp.paths import TRACK
-from faceanond.publish.rtsp.transport import OverTcp
+from faceanond.publish.rtsp.reports import Reports
+from faceanond.publish.rtsp.transport import OverTcp, pair
 from faceanond.publish.stream import Stream, StreamClosedError
 
 SESSION_TIMEOUT = 60
@@ -43,8 +43,6 @@ HEARTBEAT = 10.0
 """Seconds between two signs of life at most, though servers wait for longer: their answer is a sign of theirs."""
 WATCH_EVERY = 1.0
 """Seconds between two looks whether the server still takes data."""
-REPORT_INTERVAL = 5.0
-"""Seconds between sender reports (RFC 3550, 6.2)."""
 FAREWELL = 1.0
 """Seconds for TEARDOWN and its answer; without it some servers keep the path taken for a minute."""
 _SESSION = re.compile(r"([\x21-\x3a\x3c-\x7e]{1,256})(?:[ \t]*;[ \t]*timeout[ \t]*=[ \t]*(\d{1,6}))?.*")
@@ -64,7 +62,7 @@ class RtspPush:
         self._packetiser = Packetiser(
             ssrc=secrets.randbits(32), sequence=secrets.randbits(16), offset=secrets.randbits(32)
         )
-        self._reported = clock.monotonic() - REPORT_INTERVAL
+        self._reports = Reports(self._packetiser, camera=target.camera, clock=clock)
 
     async def run(self) -> None:
         """Sends until it fails. Raises PushError, or StreamClosedError when the camera was taken away."""
@@ -87,7 +85,7 @@ class RtspPush:
         try:
             yield talk
         finally:
-            await talk.close()
+            await talk.output.close()
 
     async def _record(self, talk: Conversation) -> None:
         url = self._target.url
@@ -148,17 +146,9 @@ class RtspPush:
             while True:
                 packet = await reader.get()
                 delivery.send(self._packetiser.pack(packet))
-                self._report(delivery, packet)
+                if (report := self._reports.due(packet)) is not None:
+                    delivery.send_rtcp(report)
                 await delivery.ready()
-
-    def _report(self, delivery: Delivery, packet: EncodedPacket) -> None:
-        now = self._clock.monotonic()
-        if now - self._reported < REPORT_INTERVAL:
-            return
-        self._reported = now
-        captured = self._clock.wall() - (now - packet.captured)
-        camera = self._target.camera
-        delivery.send_rtcp(rtp.sender_report(self._packetiser, timestamp=packet.timestamp, unix=captured, cname=camera))
 
     async def _keep_alive(self, talk: Conversation, method: str, timeout: float) -> None:
         """Says in time that we are there, and sees whether the server still is.

@@ -22,7 +22,7 @@ from faceanond.publish.rtsp.login import Login
 from faceanond.publish.rtsp.messages import Interleaved, Request, Response, RtspError
 from faceanond.publish.rtsp.parser import Parser
 from faceanond.publish.rtsp.paths import TRACK, base, camera_of
-from faceanond.publish.rtsp.session import FIRST_PICTURE, TIMEOUT, Session, within
+from faceanond.publish.rtsp.session import TIMEOUT, Session, soon
 from faceanond.publish.rtsp.transport import OverTcp, OverUdp
 from faceanond.publish.stream import Stream, StreamClosedError
 from faceanond.ratelimit import RateLimited
@@ -33,8 +33,6 @@ STALLED = 10.0
 """Seconds after which a peer that takes no more bytes is dropped."""
 IDLE = 30.0
 """Seconds that a connection without a session may stay silent, and that nobody may have logged in on it."""
-CLOSING = 1.0
-"""Seconds for the last bytes to leave."""
 HANDSHAKE = 10.0
 """Seconds for the TLS handshake."""
 MOST_MESSAGES = 50
@@ -119,7 +117,10 @@ class Connection:
             log.debug("connection lost", client=self.client, reason=str(errors.exceptions[0]))
         finally:
             self._end_session()
-            await self._close()
+            if self._mute:
+                self.abort()
+            else:
+                await self._output.close()
 
     def check(self) -> None:
         """Ends the connection when its client is gone without a word; called every second by the server."""
@@ -229,7 +230,7 @@ class Connection:
         if accept and "application/sdp" not in accept and "*/*" not in accept:
             raise RtspError(406)
         stream = await self._stream(request)
-        sets = stream.parameter_sets or await within(self._clock, FIRST_PICTURE, stream.described())
+        sets = stream.parameter_sets or await soon(self._clock, stream.described())
         if sets is None:
             raise RtspError(503, "no picture has been encoded yet", headers={"Retry-After": "2"})
         local = str(self._writer.get_extra_info("sockname")[0])
@@ -335,15 +336,3 @@ class Connection:
             self._session.end()
             self._session = None
             self._shared.sessions -= 1
-
-    async def _close(self) -> None:
-        """Lets the last bytes leave, but not for long: a peer that does not read would hold us here for ever."""
-        if self._mute:
-            self.abort()
-            return
-        self._writer.close()
-        try:
-            async with asyncio.timeout(CLOSING):
-                await self._writer.wait_closed()
-        except (OSError, TimeoutError):
-            self._writer.transport.abort()

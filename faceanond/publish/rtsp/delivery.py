@@ -8,16 +8,17 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from typing import Protocol
 
 from faceanond.clock import Clock
+from faceanond.publish.rtsp.datagrams import Datagrams, bind_pair, connect
 from faceanond.publish.rtsp.messages import Interleaved, RtspError
 from faceanond.publish.rtsp.transport import OverTcp, OverUdp
 
 WRITE_AHEAD = 256 * 1024
 """Bytes that may wait for a slow TCP peer besides the kernel's buffer: a keyframe or two. Beyond, its ring drops."""
-PORT_TRIES = 50
-"""Attempts to find an even port whose odd neighbour is free, too."""
+CLOSING = 1.0
+"""Seconds for the last bytes to leave."""
 
 
 class Delivery(Protocol):
@@ -76,6 +77,15 @@ class Output:
         await self._writer.drain()
         self.blocked_since = None
 
+    async def close(self) -> None:
+        """Lets the last bytes leave, but not for long: a peer that does not read would hold us here for ever."""
+        self._writer.close()
+        try:
+            async with asyncio.timeout(CLOSING):
+                await self._writer.wait_closed()
+        except (OSError, TimeoutError):
+            self._writer.transport.abort()
+
 
 class TcpDelivery:
     """Interleaved in the connection that the player already has; that connection's owner closes it."""
@@ -106,7 +116,10 @@ class TcpDelivery:
 
 
 class UdpDelivery:
-    """Two sockets, connected to the player's address, so that nobody else's datagrams arrive here."""
+    """Two sockets, connected to the player's address, so that nobody else's datagrams arrive here.
+
+    Players also send empty packets to our RTP port to open their NAT; those mean nothing.
+    """
 
     name = "udp"
 
@@ -115,8 +128,8 @@ class UdpDelivery:
         self._clock = clock
         self._heard = heard
         self._ports = (0, 0)
-        self._rtp = _Datagrams(refused=self._refused)
-        self._rtcp = _Datagrams(arrived=self._arrived)
+        self._rtp = Datagrams(refused=self._refused)
+        self._rtcp = Datagrams(arrived=self._arrived)
         self.refused_at: float | None = None
 
     async def open(self, connection: socket.socket) -> None:
@@ -125,10 +138,16 @@ class UdpDelivery:
         Raises RtspError 503 when there is none, or no socket at all.
         """
         loop = asyncio.get_running_loop()
+        opened: list[socket.socket] = []
         try:
-            rtp, rtcp = _port_pair(connection, self._wanted.ports)
+            opened = bind_pair(connection)
+            for one, port in zip(opened, self._wanted.ports, strict=True):
+                connect(one, connection, port)
         except OSError as error:
+            for one in opened:
+                one.close()
             raise RtspError(503, f"no UDP ports: {error.strerror}") from None
+        rtp, rtcp = opened
         self._ports = rtp.getsockname()[1], rtcp.getsockname()[1]
         await loop.create_datagram_endpoint(lambda: self._rtp, sock=rtp)
         await loop.create_datagram_endpoint(lambda: self._rtcp, sock=rtcp)
@@ -159,76 +178,3 @@ class UdpDelivery:
     def _refused(self) -> None:
         if self.refused_at is None:
             self.refused_at = self._clock.monotonic()
-
-
-class _Datagrams(asyncio.DatagramProtocol):
-    """One socket. Players also send empty packets to our RTP port to open their NAT; those mean nothing."""
-
-    def __init__(
-        self, *, arrived: Callable[[bytes], None] | None = None, refused: Callable[[], None] | None = None
-    ) -> None:
-        self._handle_data = arrived
-        self._handle_refusal = refused
-        self._transport: asyncio.DatagramTransport | None = None
-        self._full = False
-
-    def send(self, data: bytes) -> None:
-        """Sends, or drops while the kernel takes no more: asyncio would queue without bound."""
-        if self._transport is not None and not self._transport.is_closing() and not self._full:
-            self._transport.sendto(data)
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-
-    # What asyncio calls
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # No isinstance here: until Python 3.12 asyncio's own transport is no DatagramTransport.
-        self._transport = cast(asyncio.DatagramTransport, transport)
-
-    def pause_writing(self) -> None:
-        self._full = True
-
-    def resume_writing(self) -> None:
-        self._full = False
-
-    def datagram_received(self, data: bytes, address: object) -> None:
-        if self._handle_data is not None:
-            self._handle_data(data)
-
-    def error_received(self, error: Exception) -> None:
-        if self._handle_refusal is not None and isinstance(error, ConnectionRefusedError):
-            self._handle_refusal()
-
-
-def _port_pair(connection: socket.socket, ports: tuple[int, int]) -> tuple[socket.socket, socket.socket]:
-    """Two UDP sockets on an even port and the next one, connected to the peer of this connection at these ports."""
-    local, peer = connection.getsockname(), connection.getpeername()
-    error: OSError | None = None
-    for _ in range(PORT_TRIES):
-        opened: list[socket.socket] = []
-        try:
-            first = _bound(connection.family, local, 0, opened)
-            port = first.getsockname()[1]
-            # Binding to a port of its own choice, the kernel gives odd ones as often as even ones.
-            neighbour = _bound(connection.family, local, port ^ 1, opened)
-            rtp, rtcp = (first, neighbour) if port % 2 == 0 else (neighbour, first)
-            for one, remote in ((rtp, ports[0]), (rtcp, ports[1])):
-                one.connect((peer[0], remote, *peer[2:]))
-        except OSError as failure:
-            error = failure
-            for one in opened:
-                one.close()
-        else:
-            return rtp, rtcp
-    assert error is not None
-    raise error
-
-
-def _bound(family: int, local: tuple[str, int], port: int, opened: list[socket.socket]) -> socket.socket:
-    one = socket.socket(family, socket.SOCK_DGRAM)
-    opened.append(one)
-    one.setblocking(False)
-    one.bind((local[0], port, *local[2:]))
-    return one

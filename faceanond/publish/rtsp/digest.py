@@ -56,13 +56,13 @@ class Digest:
 
     def expected(self, password: str, method: str) -> str:
         """The response that belongs to the password."""
-        secret = self._hash(f"{self.username}:{self.realm}:{password}")
-        request = self._hash(f"{method}:{self.uri}")
-        once = f"{self.nonce}:{self.count}:{self.cnonce}:{self.qop}" if self.qop else self.nonce
-        return self._hash(f"{secret}:{once}:{request}")
-
-    def _hash(self, text: str) -> str:
-        return _HASHES[self.algorithm](text.encode(), usedforsecurity=False).hexdigest()
+        return response(
+            self.algorithm,
+            secret=f"{self.username}:{self.realm}:{password}",
+            request=f"{method}:{self.uri}",
+            nonce=self.nonce,
+            once=(self.count, self.cnonce) if self.qop else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,21 @@ class Basic:
 
     username: str
     password: str = field(repr=False)
+
+
+def response(algorithm: str, *, secret: str, request: str, nonce: str, once: tuple[str, str] | None = None) -> str:
+    """What proves that whoever makes a request knows the password (RFC 7616, 3.4).
+
+    `secret` is user, realm and password, `request` method and URI, with colons in between. `once` are the count and the
+    cnonce of `qop=auth`; None for the old form (RFC 2069).
+    """
+
+    def hashed(text: str) -> str:
+        # What came as no UTF-8 is hashed as it came.
+        return _HASHES[algorithm](text.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
+
+    middle = nonce if once is None else f"{nonce}:{once[0]}:{once[1]}:auth"
+    return hashed(f"{hashed(secret)}:{middle}:{hashed(request)}")
 
 
 class Nonces:

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
-import socket
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import structlog
 
 from faceanond.access import Access
+from faceanond.buckets import network_of
 from faceanond.clock import Clock
 from faceanond.config.model import Rtsp
 from faceanond.connections import Connections
-from faceanond.errors import UnavailableError
-from faceanond.logins import FailedLogins, network_of
+from faceanond.logins import FailedLogins
 from faceanond.publish.rtsp.connection import Connection, Shared
 from faceanond.publish.stream import Stream
 from faceanond.ratelimit import RateLimited
-from faceanond.tls import CertificateError, ServerCertificate
+from faceanond.sockets import cannot_listen, tune
+from faceanond.tls import ServerCertificate, opened, renew
 
 log = structlog.get_logger(__name__)
 
@@ -32,15 +29,6 @@ CHECK_INTERVAL = 1.0
 """Seconds between two looks for players that are gone."""
 SPARE_CONNECTIONS = 32
 """Connections beyond `max_sessions`, so that a player that comes too late is told 503 instead of being cut off."""
-SEND_BUFFER = 256 * 1024
-"""Bytes for the kernel's side: left to itself it grows to several MB, which are seconds of old video."""
-UNACKNOWLEDGED = 10_000
-"""Milliseconds after which data without an answer ends a connection: the player's machine is gone."""
-PROBE_AFTER, PROBE_EVERY = 5, 2
-"""Seconds of silence after which the player's machine is asked whether it is there, and between two questions. So a
-player that is paused, or fed over UDP, is found gone as soon as one that plays over TCP."""
-RENEWAL_INTERVAL = 60.0
-"""Seconds between two looks for a renewed certificate."""
 
 
 class RtspServer:
@@ -100,7 +88,7 @@ class RtspServer:
         self._listener = await self._listen("rtsp.listen", self._settings.listen, secure=False)
         try:
             if self._settings.tls_listen is not None:
-                self._certificate = await asyncio.to_thread(self._load)
+                self._certificate = await opened(self._settings.certificate, self._settings.key, table="rtsp")
                 self._tls_listener = await self._listen("rtsp.tls_listen", self._settings.tls_listen, secure=True)
         except BaseException:
             self._listener.close()
@@ -109,7 +97,7 @@ class RtspServer:
         await self._tasks.__aenter__()
         self._chores = [self._tasks.create_task(self._check(), name="rtsp: look for players that are gone")]
         if self._certificate is not None:
-            renewing = self._renew(self._certificate)
+            renewing = renew(self._certificate, table="rtsp", clock=self._clock)
             self._chores.append(self._tasks.create_task(renewing, name="rtsp: look for a renewed certificate"))
         return self
 
@@ -143,17 +131,10 @@ class RtspServer:
         try:
             listener = await asyncio.start_server(partial(self._accept, secure=secure), host or None, port)
         except OSError as error:
-            raise UnavailableError(_cannot_listen(key, host, port, error)) from None
+            raise cannot_listen(key, host, port, error) from None
         real = listener.sockets[0].getsockname()[1]
         log.info("rtsp server listening", host=host or "*", port=real, tls=secure)
         return listener
-
-    def _load(self) -> ServerCertificate:
-        """Reads the certificate; blocks."""
-        try:
-            return ServerCertificate(Path(self._settings.certificate), Path(self._settings.key))
-        except CertificateError as error:
-            raise UnavailableError(f"rtsp.{error.key}: {error}") from None
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, secure: bool) -> None:
         # No name when the client left again before it was accepted.
@@ -161,7 +142,7 @@ class RtspServer:
         if self._closing or not self._admitted(peer):
             writer.transport.abort()
             return
-        _tune(writer.get_extra_info("socket"))
+        tune(writer.get_extra_info("socket"))
         assert self._tasks is not None
         tls = self._certificate.context if secure and self._certificate is not None else None
         if tls is not None:
@@ -200,37 +181,3 @@ class RtspServer:
             await self._clock.sleep(CHECK_INTERVAL)
             for connection in tuple(self._connections):
                 connection.check()
-
-    async def _renew(self, certificate: ServerCertificate) -> None:
-        while True:
-            await self._clock.sleep(RENEWAL_INTERVAL)
-            try:
-                if await asyncio.to_thread(certificate.reload):
-                    log.info("certificate renewed", file=self._settings.certificate)
-            except CertificateError as error:
-                log.error("certificate not renewed", key=f"rtsp.{error.key}", reason=str(error))
-
-
-def _tune(connection: socket.socket) -> None:
-    try:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_EVERY)
-    except OSError as error:
-        # The peer left already, which reading will show; the options are improvements, not needs.
-        log.debug("socket options not set", reason=str(error))
-
-
-def _cannot_listen(key: str, host: str, port: int, error: OSError) -> str:
-    place = f"[{host}]:{port}" if ":" in host else f"{host or '*'}:{port}"
-    if error.errno == errno.EADDRINUSE:
-        advice = f"another program uses this port; choose another one in the key {key}, or stop that program"
-    elif error.errno == errno.EACCES:
-        advice = f"ports below 1024 need a privilege; choose a higher one in the key {key}"
-    else:
-        detail = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-        advice = f"{detail}; set the key {key} to an address of this machine"
-    return f"the RTSP server cannot listen on {place}: {advice}"

@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 
 from faceanond.clock import Clock
 from faceanond.publish import rtp
+from faceanond.publish.deadline import within
 from faceanond.publish.packet import EncodedPacket
 from faceanond.publish.rtp import Packetiser, RtcpError
 from faceanond.publish.rtsp.delivery import Delivery
+from faceanond.publish.rtsp.reports import Reports
 from faceanond.publish.stream import Reader, Stream, StreamClosedError
 
 T = TypeVar("T")
@@ -30,28 +32,16 @@ REFUSED = 10.0
 """Seconds for a player whose machine answers that its port is closed: it was killed."""
 LEFT = 2.0
 """Seconds after a player's RTCP BYE in which its TEARDOWN may still come."""
-REPORT_INTERVAL = 5.0
-"""Seconds between sender reports (RFC 3550, 6.2)."""
 PROTOCOL = "rtsp"
 """How its viewers are counted."""
 
 
-async def within(clock: Clock, seconds: float, work: Coroutine[Any, Any, T]) -> T | None:
-    """What `work` gives if it does so in time and its stream stays open; else None, with `work` cancelled."""
-
-    async def attempt() -> T | None:
-        try:
-            return await work
-        except StreamClosedError:
-            return None
-
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(attempt(), name="within")
-        timer = tasks.create_task(clock.sleep(seconds), name="within: deadline")
-        await asyncio.wait((task, timer), return_when=asyncio.FIRST_COMPLETED)
-        task.cancel()
-        timer.cancel()
-    return None if task.cancelled() else task.result()
+async def soon(clock: Clock, work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` gives within FIRST_PICTURE; None when it takes longer, which cancels it, or its stream is closed."""
+    try:
+        return await within(clock, FIRST_PICTURE, work, TimeoutError())
+    except (TimeoutError, StreamClosedError):
+        return None
 
 
 class Session:
@@ -69,7 +59,7 @@ class Session:
         self._pump: asyncio.Task[None] | None = None
         self._heard = clock.monotonic()
         self._left: float | None = None
-        self._reported = -REPORT_INTERVAL
+        self._reports = Reports(self.packetiser, camera=stream.camera, clock=clock)
 
     @property
     def playing(self) -> bool:
@@ -122,12 +112,12 @@ class Session:
     async def cue(self) -> EncodedPacket | None:
         """Subscribes and waits a moment for the first packet; None when it does not come. Raises StreamClosedError."""
         self._reader = self.stream.subscribe(PROTOCOL)
-        return await within(self._clock, FIRST_PICTURE, self._reader.get())
+        return await soon(self._clock, self._reader.get())
 
     def start(self, first: EncodedPacket | None, tasks: asyncio.TaskGroup) -> None:
         """Starts to send, `first` before what the reader holds."""
         assert self._reader is not None
-        self._reported = -REPORT_INTERVAL
+        self._reports.restart()
         self._pump = tasks.create_task(self._carry(self._reader, first), name=f"rtsp play:{self.stream.camera}")
 
     async def pause(self) -> None:
@@ -158,17 +148,8 @@ class Session:
                 packet = await reader.get()
             # The report first: a player that learns the wall-clock time only after the first pictures may begin anew
             # then and wait for the next keyframe (VLC does).
-            self._report(packet)
+            if (report := self._reports.due(packet)) is not None:
+                self.delivery.send_rtcp(report)
             self.delivery.send(self.packetiser.pack(packet))
             packet = None
             await self.delivery.ready()
-
-    def _report(self, packet: EncodedPacket) -> None:
-        now = self._clock.monotonic()
-        if now - self._reported < REPORT_INTERVAL:
-            return
-        self._reported = now
-        captured = self._clock.wall() - (now - packet.captured)
-        self.delivery.send_rtcp(
-            rtp.sender_report(self.packetiser, timestamp=packet.timestamp, unix=captured, cname=self.stream.camera)
-        )

@@ -36,17 +36,18 @@ def choose(header: str, *, udp: bool = True) -> OverTcp | OverUdp:
         if "multicast" in names or names.get("mode", "play").strip('"').lower() != "play":
             continue
         if protocol.upper() == "RTP/AVP/TCP":
-            channels = _pair(names.get("interleaved", "0-1"), 255)
+            channels = pair(names.get("interleaved", "0-1"), 255)
             if channels is not None:
                 return OverTcp(channels)
         elif udp and protocol.upper() in ("RTP/AVP", "RTP/AVP/UDP"):
-            ports = _pair(names.get("client_port", ""), 65535)
+            ports = pair(names.get("client_port", ""), 65535)
             if ports is not None and min(ports) > 0:
                 return OverUdp(ports)
     raise RtspError(461)
 
 
-def _pair(text: str, highest: int) -> tuple[int, int] | None:
+def pair(text: str, highest: int) -> tuple[int, int] | None:
+    """Two ports or channels, each at most `highest`; None when they cannot be used."""
     match = _PAIR.fullmatch(text.strip())
     if match is None:
         return None

@@ -11,13 +11,13 @@ others share.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from faceanond.publish.packet import Codec
 from faceanond.publish.webrtc.errors import MalformedOfferError, UnsupportedOfferError
+from faceanond.publish.webrtc.lines import ICE_PWD, ICE_UFRAG, MID, candidates, read_fingerprint, with_level
 
 LONGEST = 64 * 1024
 """Characters: a browser's offer has five to ten thousand."""
@@ -26,19 +26,10 @@ MOST_CANDIDATES = 16
 """Enough for every interface of a viewer; each costs a connectivity check sent to an address that the offer names."""
 
 _MEDIA = re.compile(r"m=([a-z]{1,16}) (\d{1,5})(?:/\d{1,3})? ([A-Za-z/]{1,32})((?: [A-Za-z0-9._-]{1,64}){1,128})")
-_MID = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,32}")
-_UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}")
-_PASSWORD = re.compile(r"[A-Za-z0-9+/]{22,256}")
-_FINGERPRINT = re.compile(r"(?i)(sha-256|sha-384|sha-512) ([0-9a-f]{2}(?::[0-9a-f]{2}){31,63})")
-_DIGEST_BYTES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 _RTPMAP = re.compile(r"(\d{1,3}) ([A-Za-z0-9_-]{1,32})/(\d{1,6})(?:/\d{1,2})?")
 _FMTP = re.compile(r"(\d{1,3}) (.{1,512})")
 _FEEDBACK = re.compile(r"(\d{1,3}|\*) (nack|nack pli)")
-_CANDIDATE = re.compile(
-    r"[A-Za-z0-9+/]{1,32} 1 (?i:udp) (\d{1,10}) ([0-9A-Fa-f.:]{2,45}) (\d{1,5}) typ (host|srflx|relay)(?: .*)?"
-)
 _ANSWERED_PLI = re.compile(r"a=rtcp-fb:(\d{1,3}) nack pli")
-_LEVEL = re.compile(r"(profile-level-id=42[0-9a-f]{2})([0-9a-f]{2})")
 _BASELINE = re.compile(r"(?i)42[0-9a-f]{4}")
 _DYNAMIC = range(96, 128)
 """Payload types that aiortc takes over from an offer; it renumbers others, which no viewer would understand."""
@@ -92,10 +83,10 @@ def read_offer(text: str) -> Offer:
     if video.first("rtcp-mux") is None:
         raise UnsupportedOfferError("the offer's video section lacks a=rtcp-mux")
     mid = video.first("mid")
-    if mid is None or _MID.fullmatch(mid) is None:
+    if mid is None or MID.fullmatch(mid) is None:
         raise MalformedOfferError("the offer's video section lacks a=mid")
     group = next((value.split()[1:] for value in session.values("group") if value.startswith("BUNDLE ")), [])
-    group = [name for name in group if _MID.fullmatch(name)]
+    group = [name for name in group if MID.fullmatch(name)]
     # A bundled section may leave its transport to another section of the group.
     partners = [section for section in sections if section.first("mid") in group] if mid in group else []
     places = (video, session, *partners)
@@ -111,11 +102,13 @@ def read_offer(text: str) -> Offer:
         f"a=mid:{mid}",
         "a=recvonly",
         "a=rtcp-mux",
-        f"a=ice-ufrag:{_transport(places, 'ice-ufrag', _UFRAG)}",
-        f"a=ice-pwd:{_transport(places, 'ice-pwd', _PASSWORD)}",
+        f"a=ice-ufrag:{_transport(places, 'ice-ufrag', ICE_UFRAG)}",
+        f"a=ice-pwd:{_transport(places, 'ice-pwd', ICE_PWD)}",
         *_fingerprints(places),
         f"a=setup:{_transport(places, 'setup', re.compile('actpass|active|passive'))}",
-        *_candidates((video, *partners)),
+        *candidates(
+            (value for place in (video, *partners) for value in place.values("candidate")), most=MOST_CANDIDATES
+        ),
     ]
     return Offer("\r\n".join(lines) + "\r\n", codec, tuple(sections), tuple(group) if mid in group else ())
 
@@ -149,7 +142,7 @@ def write_answer(offer: Offer, answer: str, *, level: int = 0) -> str:
 def _completed(line: str, offer: Offer, level: int) -> Iterator[str]:
     """A line of aiortc's video section, with what it does not know."""
     if line.startswith("a=fmtp:"):
-        line = _LEVEL.sub(lambda match: f"{match[1]}{max(int(match[2], 16), level):02x}", line)
+        line = with_level(line, level)
     yield line
     match = _ANSWERED_PLI.fullmatch(line)
     if match and any(f"{match[1]} ccm fir" in section.values("rtcp-fb") for section in offer.sections):
@@ -158,7 +151,7 @@ def _completed(line: str, offer: Offer, level: int) -> Iterator[str]:
 
 def _rejected(section: Section) -> list[str]:
     lines = [f"m={section.kind} 0 {section.protocol} {' '.join(section.formats)}", "c=IN IP4 0.0.0.0"]
-    return lines + [f"a=mid:{mid}" for mid in section.values("mid") if _MID.fullmatch(mid)]
+    return lines + [f"a=mid:{mid}" for mid in section.values("mid") if MID.fullmatch(mid)]
 
 
 def _inactive(section: Section, video: list[str]) -> list[str]:
@@ -241,14 +234,10 @@ def _fingerprints(places: tuple[Section, ...]) -> list[str]:
     for place in places:
         if place.first("fingerprint") is None:
             continue
-        known = [
-            match
-            for value in place.values("fingerprint")
-            if (match := _FINGERPRINT.fullmatch(value)) and (len(match[2]) + 1) // 3 == _DIGEST_BYTES[match[1].lower()]
-        ]
+        known = [one for value in place.values("fingerprint") if (one := read_fingerprint(value)) is not None]
         if not known:
             break
-        return [f"a=fingerprint:{match[1].lower()} {match[2].upper()}" for match in known[:4]]
+        return [f"a=fingerprint:{one}" for one in known[:4]]
     raise MalformedOfferError("the offer has no valid a=fingerprint (sha-256, sha-384 or sha-512)")
 
 
@@ -310,35 +299,3 @@ def _codecs(video: Section) -> tuple[Codec, list[str]]:
 def _parameters(text: str) -> dict[str, str]:
     pairs = (item.partition("=") for item in text.split(";"))
     return {name.strip().lower(): value.strip() for name, _, value in pairs}
-
-
-def read_candidate(value: str) -> tuple[tuple[str, int], str] | None:
-    """The value of an a=candidate line as (address and port, the rest of a fresh line after its foundation).
-
-    None for what is left out on purpose, and for what a viewer must not make us send anything to: our own loopback,
-    or a group.
-    """
-    match = _CANDIDATE.fullmatch(value)
-    if match is None or not 0 < int(match[3]) < 65536 or int(match[1]) >= 2**31:
-        return None
-    try:
-        address = ipaddress.ip_address(match[2])
-    except ValueError:
-        return None
-    if address.is_loopback or address.is_unspecified or address.is_multicast or address.is_link_local:
-        return None
-    rest = f"1 udp {match[1]} {address} {match[3]} typ {match[4]}"
-    if match[4] != "host":
-        unknown = "::" if address.version == 6 else "0.0.0.0"  # noqa: S104 (nothing is bound)
-        rest += f" raddr {unknown} rport 9"
-    return (str(address), int(match[3])), rest
-
-
-def _candidates(places: tuple[Section, ...]) -> list[str]:
-    found: dict[tuple[str, int], str] = {}
-    for place in places:
-        for value in place.values("candidate"):
-            candidate = read_candidate(value)
-            if candidate is not None and candidate[0] not in found and len(found) < MOST_CANDIDATES:
-                found[candidate[0]] = f"a=candidate:{len(found) + 1} {candidate[1]}"
-    return list(found.values())

@@ -11,8 +11,6 @@ from types import TracebackType
 from typing import Self
 
 import structlog
-from aiortc import RTCConfiguration, RTCIceServer
-from aiortc.rtcconfiguration import RTCBundlePolicy
 
 from faceanond.clock import Clock
 from faceanond.config.model import WebRtc
@@ -21,6 +19,7 @@ from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc.addresses import ExternalAddresses
 from faceanond.publish.webrtc.errors import NoStreamError, OfferError, TooManyViewersError, UnsupportedOfferError
 from faceanond.publish.webrtc.ice import Network
+from faceanond.publish.webrtc.peer import configuration
 from faceanond.publish.webrtc.protocol import Drop
 from faceanond.publish.webrtc.sdp import read_offer
 from faceanond.publish.webrtc.session import Session
@@ -54,17 +53,7 @@ class WhepService:
         self._most = settings.max_viewers
         self._clock = clock
         self._network = _network(settings, clock)
-        self._configuration = RTCConfiguration(
-            iceServers=[
-                RTCIceServer(
-                    urls=list(server.urls),
-                    username=server.username,
-                    credential=server.credential.get_secret_value() if server.credential else None,
-                )
-                for server in settings.ice_servers
-            ],
-            bundlePolicy=RTCBundlePolicy.MAX_BUNDLE,
-        )
+        self._configuration = configuration(settings)
         self._sessions: dict[str, Session] = {}
         # Session name -> (camera, owner), the last to end at the end.
         self._ended: OrderedDict[str, tuple[str, str]] = OrderedDict()

@@ -8,28 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import structlog
-from aiortc import (
-    RTCConfiguration,
-    RTCIceTransport,
-    RTCPeerConnection,
-    RTCRtpCodecCapability,
-    RTCRtpSender,
-    RTCSessionDescription,
-)
+from aiortc import RTCConfiguration, RTCIceTransport, RTCPeerConnection, RTCSessionDescription
 from aiortc.sdp import candidate_from_sdp
 
 from faceanond.clock import Clock
-from faceanond.publish.packet import Codec
 from faceanond.publish.stream import Stream
-from faceanond.publish.webrtc import dtls, ice
+from faceanond.publish.webrtc import ice
 from faceanond.publish.webrtc.errors import MalformedOfferError, OfferError
-from faceanond.publish.webrtc.pump import drop_what_is_malformed
+from faceanond.publish.webrtc.peer import capabilities, sending
 from faceanond.publish.webrtc.sdp import Offer, write_answer
-from faceanond.publish.webrtc.sending import SharedSending
 from faceanond.publish.webrtc.track import PassthroughTrack
 from faceanond.publish.webrtc.trickle import Trickle
 
@@ -43,17 +32,6 @@ the answer before and the closing after them, nothing is left of such a viewer a
 SILENCE = 11.0
 """Seconds without an RTCP packet from the viewer: browsers report each second, and ICE itself needs half a minute. With
 the closing, a viewer that was killed is gone after twelve."""
-CLOSING = 3.0
-"""Seconds for aiortc to close a connection."""
-
-
-def _codecs(codec: Codec) -> list[RTCRtpCodecCapability]:
-    """The one codec, and retransmission. Of H.264 Constrained Baseline (what the encoder makes) comes first, then
-    Baseline (which contains it)."""
-    all_of_them = RTCRtpSender.getCapabilities("video").codecs
-    ours = [capability for capability in all_of_them if capability.mimeType.lower() == f"video/{codec}"]
-    ours.sort(key=lambda capability: capability.parameters.get("profile-level-id") != "42e01f")
-    return ours + [capability for capability in all_of_them if capability.mimeType == "video/rtx"]
 
 
 class Session:
@@ -118,31 +96,30 @@ class Session:
 
     async def run(self) -> None:
         """Lives as long as the viewer. Cancellable; returns when everything of it is closed."""
-        connection = RTCPeerConnection(self._configuration)
-        dtls.adopt(connection)
-        agent: ice.EdgeConnection | None = None
-        try:
-            track = PassthroughTrack(self._stream)
-            transceiver = connection.addTransceiver(track, direction="sendonly")
-            transceiver.setCodecPreferences(_codecs(self._offer.codec))
-            self._ice = transceiver.receiver.transport.transport
-            agent = ice.adopt(self._ice, self._network, self._local, self._remote)
-            drop_what_is_malformed(transceiver.receiver.transport)
-            self._listen(connection, track, transceiver.sender)
-            await self._negotiate(connection)
+        async with sending(
+            self._stream,
+            protocol="webrtc",
+            codecs=capabilities(self._offer.codec),
+            configuration=self._configuration,
+            network=self._network,
+            local=self._local,
+            remote=self._remote,
+            heard=self._hear,
+        ) as peer:
+            self._ice = peer.ice
+            self._listen(peer.connection, peer.track)
+            await self._negotiate(peer.connection)
             async with asyncio.TaskGroup() as group:
                 watch = group.create_task(self._watch(), name=f"webrtc watch {self.camera}")
                 await self._over.wait()
                 watch.cancel()
-        finally:
-            await close_peer(connection, agent)
         if self._started:
             log.info("viewer left", camera=self.camera, reason=self._reason)
         else:
             log.info("viewer did not get through", camera=self.camera, reason=self._reason)
 
-    def _listen(self, connection: RTCPeerConnection, track: PassthroughTrack, sender: RTCRtpSender) -> None:
-        """Ties aiortc's events to ours. Two of its hooks are methods that it calls on the sender itself."""
+    def _listen(self, connection: RTCPeerConnection, track: PassthroughTrack) -> None:
+        """Ties aiortc's events to ours."""
 
         def changed() -> None:
             if connection.connectionState in ("failed", "closed"):
@@ -150,27 +127,16 @@ class Session:
 
         def started() -> None:
             self._started = True
-            self._heard = self._clock.monotonic()
+            self._hear()
             log.info("viewer joined", camera=self.camera)
-
-        handle: Callable[[Any], Awaitable[None]] = sender._handle_rtcp_packet
-
-        async def report(packet: Any) -> None:
-            self._heard = self._clock.monotonic()
-            await handle(packet)
 
         connection.on("connectionstatechange", changed)
         track.on("started", started)
         track.on("exhausted", lambda: self.end("stream ended"))
         track.on("ended", lambda: self.end("viewer gone"))
-        if self._stream.codec is Codec.H264:
-            # VP8's payloads carry numbers of their own, so that those stay aiortc's.
-            SharedSending(sender, track)
-        sender._handle_rtcp_packet = report  # type: ignore[method-assign]
-        # PLI and FIR: aiortc would only note them for an encoder of its own.
-        sender._send_keyframe = self._stream.request_keyframe  # type: ignore[method-assign]
-        # A FIR names its sender in the message, and 0 in the header (RFC 5104, 4.3.1.2), by which aiortc looks for it.
-        sender.transport._rtp_router.register_sender(sender, ssrc=0)
+
+    def _hear(self) -> None:
+        self._heard = self._clock.monotonic()
 
     async def _negotiate(self, connection: RTCPeerConnection) -> None:
         try:
@@ -202,16 +168,3 @@ class Session:
                 self.end("viewer silent")
                 return
             await self._clock.sleep(left)
-
-
-async def close_peer(connection: RTCPeerConnection, agent: ice.EdgeConnection | None) -> None:
-    """Closes a peer connection, and drops its sockets in any case."""
-    try:
-        async with asyncio.timeout(CLOSING):
-            await connection.close()
-            if agent is not None:
-                await agent.settled()
-    except Exception as error:  # noqa: BLE001 (whatever aiortc stumbles over, the sockets must go)
-        log.warning("peer connection did not close", error=type(error).__name__)
-        if agent is not None:
-            ice.release(agent)

@@ -33,7 +33,8 @@ from faceanond.publish.webrtc.protocol import (
     read,
     vouches,
 )
-from faceanond.publish.webrtc.sockets import SHARED_BUFFER, cannot_listen, open_udp
+from faceanond.publish.webrtc.sockets import SHARED_BUFFER, open_udp
+from faceanond.sockets import cannot_listen
 
 log = structlog.get_logger(__name__)
 
@@ -213,7 +214,7 @@ class SharedPort:
             opened = open_udp(address, self.port, SHARED_BUFFER, SHARED_BUFFER)
         except OSError as error:
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                raise cannot_listen("webrtc.udp_ports", "UDP", address, self.port, error) from None
+                raise cannot_listen("webrtc.udp_ports", address, self.port, error, kind="UDP") from None
             log.info("an address cannot be listened on", address=address, reason=error.strerror)
             return
         try:

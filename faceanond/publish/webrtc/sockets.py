@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
 import random
 import socket
 from collections.abc import Sequence
 
-from faceanond.errors import UnavailableError
 from faceanond.publish.webrtc.errors import NoFreePortError
 
 RECEIVE_BUFFER = 64 * 1024
@@ -90,15 +88,3 @@ def _new(address: str, kind: socket.SocketKind) -> socket.socket:
     opened = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
     opened.setblocking(False)
     return opened
-
-
-def cannot_listen(key: str, kind: str, address: str, port: int, error: OSError) -> UnavailableError:
-    """What to tell of a port that was asked for by name and cannot be had."""
-    where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    if error.errno == errno.EADDRINUSE:
-        advice = "another program uses this port; stop that, or choose another port"
-    elif error.errno == errno.EACCES:
-        advice = "ports below 1024 need a privilege; choose a higher one"
-    else:
-        advice = os.strerror(error.errno) if error.errno else str(error)
-    return UnavailableError(f"{key}: cannot listen on {kind} {where}: {advice}")

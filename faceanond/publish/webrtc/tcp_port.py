@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import socket
 import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,9 +17,9 @@ from collections.abc import Callable, Sequence
 import aioice
 import structlog
 
+from faceanond.buckets import network_of
 from faceanond.clock import Clock
 from faceanond.errors import UnavailableError
-from faceanond.logins import network_of
 from faceanond.publish.webrtc.protocol import (
     Drop,
     EdgeProtocol,
@@ -32,7 +31,8 @@ from faceanond.publish.webrtc.protocol import (
     read,
     vouches,
 )
-from faceanond.publish.webrtc.sockets import cannot_listen, open_tcp
+from faceanond.publish.webrtc.sockets import open_tcp
+from faceanond.sockets import cannot_listen, tune
 
 log = structlog.get_logger(__name__)
 
@@ -41,9 +41,7 @@ LARGEST = 2048
 MOST_UNSENT = 256 * 1024
 """Bytes that may wait for a viewer: about a second of video."""
 SEND_BUFFER = 128 * 1024
-"""Bytes for the kernel's side: left to itself it grows to several MB, which are seconds of old video."""
-UNACKNOWLEDGED = 10_000
-"""Milliseconds after which data without an answer ends a connection: the viewer's machine is gone."""
+"""Bytes for the kernel's side: less than elsewhere, since whole packets wait here besides."""
 SLOW = 5.0
 """Seconds after which a viewer that still does not keep up is disconnected."""
 UNKNOWN_FOR = 10.0
@@ -82,7 +80,7 @@ class Line(asyncio.Protocol):
         self.peer = peer[:2]
         self.network = network_of(self.peer[0])
         transport.set_write_buffer_limits(high=MOST_UNSENT, low=MOST_UNSENT // 4)
-        _tune(transport.get_extra_info("socket"))
+        tune(transport.get_extra_info("socket"), send_buffer=SEND_BUFFER)
         self._listener.came(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -239,7 +237,7 @@ class TcpPort:
             opened = open_tcp(address, self.port)
         except OSError as error:
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                raise cannot_listen("webrtc.tcp_port", "TCP", address, self.port, error) from None
+                raise cannot_listen("webrtc.tcp_port", address, self.port, error) from None
             log.info("an address cannot be listened on", address=address, reason=error.strerror)
             return
         name: Peer = opened.getsockname()[:2]
@@ -309,14 +307,3 @@ def passive_candidate(host: str, port: int, *, rank: int) -> aioice.Candidate:
         type="host",
         tcptype="passive",
     )
-
-
-def _tune(connection: socket.socket) -> None:
-    try:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED)
-    except OSError as error:
-        # The viewer left already, which reading will show; the options are improvements, not needs.
-        log.debug("socket options not set", reason=str(error))

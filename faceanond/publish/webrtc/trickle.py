@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 
 from faceanond.publish.webrtc.errors import MalformedOfferError, UnsupportedOfferError
-from faceanond.publish.webrtc.sdp import MOST_CANDIDATES, read_candidate
+from faceanond.publish.webrtc.lines import read_candidate
+from faceanond.publish.webrtc.sdp import MOST_CANDIDATES
 
 LONGEST = 16 * 1024
 """Characters: sixteen candidates have two thousand."""

@@ -9,33 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
-from aiortc import (
-    RTCConfiguration,
-    RTCIceServer,
-    RTCPeerConnection,
-    RTCRtpCodecCapability,
-    RTCRtpSender,
-    RTCSessionDescription,
-)
-from aiortc.rtcconfiguration import RTCBundlePolicy
+from aiortc import RTCPeerConnection, RTCRtpCodecCapability, RTCSessionDescription
 
 from faceanond.clock import Clock
 from faceanond.config.model import WebRtc
 from faceanond.errors import PushError, PushFault
-from faceanond.publish.push.deadline import first_of, within
+from faceanond.publish.deadline import first_of, within
+from faceanond.publish.packet import Codec
 from faceanond.publish.push.network import Network
 from faceanond.publish.push.target import Target
 from faceanond.publish.stream import Stream, StreamClosedError
 from faceanond.publish.webrtc import ice
 from faceanond.publish.webrtc.errors import OfferError
-from faceanond.publish.webrtc.session import close_peer
+from faceanond.publish.webrtc.lines import with_level
+from faceanond.publish.webrtc.peer import Peer, capabilities, configuration, constrained, sending
 from faceanond.publish.webrtc.track import PassthroughTrack
 from faceanond.publish.webrtc.whip_http import Endpoint
-from faceanond.publish.webrtc.whip_sdp import read_answer, with_level
+from faceanond.publish.webrtc.whip_sdp import read_answer
 
 GATHER = 10.0
 """Seconds for our own candidates: the longest part is a STUN or TURN server that does not reply."""
@@ -77,34 +70,32 @@ class WhipPush:
         known = await self._network.addresses(target.host, target.port)
         local = await self._network.local_address(known[0], target.port)
         async with self._network.http(tls, known=known) as client, self._peer(local) as peer:
+            self._listen(peer.connection, peer.track)
             endpoint = Endpoint(target, client, clock=self._clock)
-            session = await endpoint.offer(await self._offer(peer))
+            session = await endpoint.offer(await self._offer(peer.connection))
             try:
                 answer = read_answer(session.answer, loopback=ipaddress.ip_address(local).is_loopback)
-                await self._accept(peer, answer)
+                await self._accept(peer.connection, answer)
                 await self._last()
             finally:
                 await endpoint.end(session)
 
-    @asynccontextmanager
-    async def _peer(self, local: str) -> AsyncIterator[RTCPeerConnection]:
-        peer = RTCPeerConnection(_configuration(self._settings))
-        agent: ice.EdgeConnection | None = None
-        try:
-            track = PassthroughTrack(self._stream, protocol=self._target.protocol)
-            transceiver = peer.addTransceiver(track, direction="sendonly")
-            transceiver.setCodecPreferences(_codecs())
-            agent = ice.adopt(transceiver.receiver.transport.transport, ice.Network(), local)
-            self._listen(peer, track, transceiver.sender)
-            yield peer
-        finally:
-            await close_peer(peer, agent)
+    def _peer(self, local: str) -> AbstractAsyncContextManager[Peer]:
+        return sending(
+            self._stream,
+            protocol=self._target.protocol,
+            codecs=_codecs(),
+            configuration=configuration(self._settings),
+            network=ice.Network(),
+            local=local,
+            heard=self._hear,
+        )
 
-    def _listen(self, peer: RTCPeerConnection, track: PassthroughTrack, sender: RTCRtpSender) -> None:
-        """Ties aiortc's events to ours. Two of its hooks are methods that it calls on the sender itself."""
+    def _listen(self, connection: RTCPeerConnection, track: PassthroughTrack) -> None:
+        """Ties aiortc's events to ours."""
 
         def changed() -> None:
-            if peer.connectionState in ("failed", "closed"):
+            if connection.connectionState in ("failed", "closed"):
                 self._end(
                     PushError(PushFault.CLOSED, "the server is gone") if self._started else _no_way("no connection")
                 )
@@ -113,21 +104,13 @@ class WhipPush:
             self._started = True
             self._connected()
 
-        handle: Callable[[Any], Awaitable[None]] = sender._handle_rtcp_packet
-
-        async def report(packet: Any) -> None:
-            self._heard = self._clock.monotonic()
-            await handle(packet)
-
-        peer.on("connectionstatechange", changed)
+        connection.on("connectionstatechange", changed)
         track.on("started", started)
         track.on("exhausted", lambda: self._end(StreamClosedError()))
         track.on("ended", lambda: self._end(PushError(PushFault.CLOSED, "the server ended the session")))
-        sender._handle_rtcp_packet = report  # type: ignore[method-assign]
-        # PLI and FIR: aiortc would only note them for an encoder of its own.
-        sender._send_keyframe = self._stream.request_keyframe  # type: ignore[method-assign]
-        # A FIR names its sender in the message, and 0 in the header (RFC 5104, 4.3.1.2), by which aiortc looks for it.
-        sender.transport._rtp_router.register_sender(sender, ssrc=0)
+
+    def _hear(self) -> None:
+        self._heard = self._clock.monotonic()
 
     def _end(self, error: PushError | StreamClosedError) -> None:
         if not self._over.is_set():
@@ -187,25 +170,6 @@ def _no_way(what: str) -> PushError:
 
 
 def _codecs() -> list[RTCRtpCodecCapability]:
-    """H.264 in Constrained Baseline (what the encoder makes), and retransmission."""
-    known = RTCRtpSender.getCapabilities("video").codecs
-    return [
-        codec
-        for codec in known
-        if codec.mimeType == "video/rtx"
-        or (codec.mimeType == "video/H264" and codec.parameters.get("profile-level-id") == "42e01f")
-    ]
-
-
-def _configuration(settings: WebRtc) -> RTCConfiguration:
-    return RTCConfiguration(
-        iceServers=[
-            RTCIceServer(
-                urls=list(server.urls),
-                username=server.username,
-                credential=server.credential.get_secret_value() if server.credential else None,
-            )
-            for server in settings.ice_servers
-        ],
-        bundlePolicy=RTCBundlePolicy.MAX_BUNDLE,
-    )
+    """H.264 in Constrained Baseline (what the encoder makes) alone, and retransmission."""
+    known = capabilities(Codec.H264)
+    return [codec for codec in known if codec.mimeType == "video/rtx" or constrained(codec)]

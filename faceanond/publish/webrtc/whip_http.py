@@ -16,8 +16,9 @@ import aiohttp
 
 from faceanond.clock import Clock
 from faceanond.errors import PushError, PushFault
-from faceanond.publish.push.deadline import within
+from faceanond.publish.deadline import within
 from faceanond.publish.push.network import connect_error
+from faceanond.publish.push.replies import printable
 from faceanond.publish.push.target import PORTS, Target
 
 ANSWER = 10.0
@@ -101,7 +102,7 @@ class Endpoint:
                     received += chunk
                     if len(received) > LARGEST:
                         raise PushError(PushFault.MALFORMED, f"the server's answer is longer than {LARGEST} bytes")
-                reason = "".join(char for char in (response.reason or "")[:100] if char.isprintable())
+                reason = printable(response.reason or "")
                 return _Reply(response.status, reason, response.headers, bytes(received), url)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _unreachable(url, error) from None

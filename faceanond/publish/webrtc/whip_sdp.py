@@ -7,26 +7,23 @@ that ICE waits for the server's own checks.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator, Sequence
 
 from faceanond.errors import PushError, PushFault
+from faceanond.publish.webrtc.lines import ICE_PWD, ICE_UFRAG, MID, candidates, read_fingerprint
 
 LONGEST = 64 * 1024
 """Characters of an answer; servers send two thousand."""
 MOST_CANDIDATES = 32
 """Each costs connectivity checks, sent to an address that the server names."""
 
-_PROFILE = re.compile(r"(profile-level-id=42[0-9a-fA-F]{2})([0-9a-fA-F]{2})")
 _MEDIA = re.compile(r"m=video (\d{1,5}) UDP/TLS/RTP/SAVPF((?: \d{1,3}){1,64})")
 _TRANSPORT = {
-    "ice-ufrag": re.compile(r"[A-Za-z0-9+/]{4,256}"),
-    "ice-pwd": re.compile(r"[A-Za-z0-9+/]{22,256}"),
-    "fingerprint": re.compile(r"(?i)sha-(?:256|384|512) [0-9a-f]{2}(?::[0-9a-f]{2}){31,63}"),
+    "ice-ufrag": ICE_UFRAG,
+    "ice-pwd": ICE_PWD,
     "setup": re.compile(r"active|passive"),
 }
-_MID = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,32}")
 _CODEC = {
     "rtpmap": re.compile(r"(\d{1,3}) (?i:H264/90000|rtx/90000)"),
     "fmtp": re.compile(r"(\d{1,3}) [\x20-\x7e]{1,256}"),
@@ -35,18 +32,6 @@ _CODEC = {
 _PARAMETER = re.compile(
     r"apt=\d{1,3}|packetization-mode=[01]|level-asymmetry-allowed=[01]|profile-level-id=[0-9a-fA-F]{6}"
 )
-_CANDIDATE = re.compile(
-    r"[A-Za-z0-9+/]{1,32} 1 (?i:udp) (\d{1,10}) ([0-9A-Fa-f.:]{2,45}) (\d{1,5}) typ (host|srflx|relay|prflx)(?: .*)?"
-)
-
-
-def with_level(offer: str, level: int) -> str:
-    """The offer with the stream's true H.264 level (level_idc) where the library's own is lower."""
-
-    def raised(match: re.Match[str]) -> str:
-        return f"{match[1]}{max(level, int(match[2], 16)):02x}"
-
-    return _PROFILE.sub(raised, offer)
 
 
 def read_answer(text: str, *, loopback: bool) -> str:
@@ -66,7 +51,7 @@ def read_answer(text: str, *, loopback: bool) -> str:
     codecs = list(_codecs(video, media[2].split()))
     if not any(line.startswith("a=rtpmap") for line in codecs):
         raise PushError(PushFault.REFUSED, "the server does not take H.264 Baseline")
-    mid = next((value for value in _values(video, "mid") if _MID.fullmatch(value)), None)
+    mid = next((value for value in _values(video, "mid") if MID.fullmatch(value)), None)
     if mid is None:
         raise _malformed("its media section has no a=mid")
     fresh = [
@@ -81,9 +66,9 @@ def read_answer(text: str, *, loopback: bool) -> str:
         f"a=mid:{mid}",
         "a=recvonly",
         "a=rtcp-mux",
-        *(f"a={name}:{_required((video, session), name)}" for name in _TRANSPORT),
+        *(f"a={name}:{_required((video, session), name)}" for name in (*_TRANSPORT, "fingerprint")),
         *codecs,
-        *_candidates(video, loopback=loopback),
+        *candidates(_values(video, "candidate"), most=MOST_CANDIDATES, loopback=loopback),
     ]
     return "\r\n".join(fresh) + "\r\n"
 
@@ -96,9 +81,15 @@ def _values(lines: Sequence[str], name: str) -> Iterator[str]:
 def _required(places: Sequence[Sequence[str]], name: str) -> str:
     for place in places:
         for value in _values(place, name):
-            if _TRANSPORT[name].fullmatch(value):
-                return value
+            if (usable := _usable(name, value)) is not None:
+                return usable
     raise _malformed(f"it has no valid a={name}")
+
+
+def _usable(name: str, value: str) -> str | None:
+    if name == "fingerprint":
+        return read_fingerprint(value)
+    return value if _TRANSPORT[name].fullmatch(value) else None
 
 
 def _codecs(video: Sequence[str], types: Sequence[str]) -> Iterator[str]:
@@ -120,29 +111,6 @@ def _known(number: str, value: str) -> str | None:
     parts = [part.strip() for part in value.partition(" ")[2].split(";")]
     known = [part for part in parts if _PARAMETER.fullmatch(part)]
     return f"{number} {';'.join(known)}" if known else None
-
-
-def _candidates(video: Sequence[str], *, loopback: bool) -> list[str]:
-    found: dict[tuple[str, int], str] = {}
-    for value in _values(video, "candidate"):
-        match = _CANDIDATE.fullmatch(value)
-        if match is None or not 0 < int(match[3]) < 65536 or int(match[1]) >= 2**31:
-            continue
-        try:
-            address = ipaddress.ip_address(match[2])
-        except ValueError:
-            continue
-        # Nobody else may make us send anything to our own loopback, or to a group.
-        if address.is_unspecified or address.is_multicast or address.is_link_local:
-            continue
-        if address.is_loopback and not loopback:
-            continue
-        key = (str(address), int(match[3]))
-        if key not in found and len(found) < MOST_CANDIDATES:
-            line = f"a=candidate:{len(found) + 1} 1 udp {match[1]} {address} {match[3]} typ {match[4]}"
-            unknown = "::" if address.version == 6 else "0.0.0.0"  # noqa: S104 (nothing is bound)
-            found[key] = line if match[4] == "host" else f"{line} raddr {unknown} rport 9"
-    return list(found.values())
 
 
 def _malformed(why: str) -> PushError:

@@ -15,7 +15,7 @@ from faceanond.publish.push import network as module
 from faceanond.publish.push.network import CONNECT, LOOK_UP, MOST_ADDRESSES, Network
 from tests.conftest import FakeClock
 from tests.daemon.file_server import certified
-from tests.publish.rtsp.player import until
+from tests.waiting import until
 
 
 @asynccontextmanager

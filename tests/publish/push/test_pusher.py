@@ -11,8 +11,8 @@ import pytest
 from faceanond.backoff import LONGEST, Backoff
 from faceanond.config.model import Push
 from faceanond.errors import PushError, PushFault
+from faceanond.publish.deadline import first_of
 from faceanond.publish.push import pusher as module
-from faceanond.publish.push.deadline import first_of
 from faceanond.publish.push.pusher import LONGEST_WAIT, TOLD_EVERY, Pusher
 from faceanond.publish.push.target import Target, target
 from faceanond.publish.stream import Stream, StreamClosedError

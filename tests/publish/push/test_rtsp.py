@@ -19,8 +19,8 @@ from faceanond.publish.push.target import target
 from faceanond.publish.stream import Stream, StreamClosedError
 from tests.conftest import FakeClock
 from tests.publish.push.media_server import CLOSE, HANG, Asked, MediaServer, serving
-from tests.publish.rtsp.player import until
 from tests.publish.sealed import packet
+from tests.waiting import until
 
 DIGEST = 'Digest realm="x", nonce="{nonce}", algorithm=SHA-256, qop="auth"'
 

@@ -6,61 +6,29 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from faceanond.clock import SystemClock
-from faceanond.config.model import Encode, Push
-from faceanond.publish.encoder import Encoder
+from faceanond.config.model import Push
 from faceanond.publish.push import network as network_module
 from faceanond.publish.push.network import Network
 from faceanond.publish.push.pusher import Pusher
 from faceanond.publish.push.rtsp import RtspPush
 from faceanond.publish.push.target import target
-from faceanond.publish.stream import Stream
 from faceanond.status import PushState
 from tests.conftest import need_tool
 from tests.daemon.file_server import certified
+from tests.publish.filming import HEIGHT, WIDTH, camera
 from tests.publish.push.servers import PASSWORD, USER, gst_server
-from tests.publish.sealed import picture, sealed
-from tests.publish.webrtc.feed import until
+from tests.publish.sealed import picture
+from tests.waiting import until
 
-WIDTH, HEIGHT, FPS = 320, 240, 25
 LUMA = int(picture(0, WIDTH, HEIGHT)[:HEIGHT].mean())
 
 pytestmark = [pytest.mark.e2e, pytest.mark.may_block]
-
-
-@contextlib.asynccontextmanager
-async def camera() -> AsyncIterator[Stream]:
-    """A running camera with the real encoder."""
-    clock = SystemClock()
-    stream = Stream("yard", clock=clock)
-    encoder = Encoder("yard", Encode(bitrate="1M"), clock=clock)
-
-    async def film() -> None:
-        loop, index = asyncio.get_running_loop(), 0
-        with ThreadPoolExecutor(1, thread_name_prefix="encode") as thread:
-            while True:
-                frame = sealed(picture(index, WIDTH, HEIGHT), captured=clock.monotonic(), index=index)
-                keyframe = stream.take_keyframe_request()
-                for one in await loop.run_in_executor(
-                    thread, lambda f=frame, k=keyframe: encoder.encode(f, keyframe=k)
-                ):
-                    stream.write(one)
-                index += 1
-                await asyncio.sleep(1 / FPS)
-
-    async with asyncio.TaskGroup() as tasks:
-        filming = tasks.create_task(film(), name="film")
-        try:
-            yield stream
-        finally:
-            filming.cancel()
-    encoder.close()
 
 
 @contextlib.asynccontextmanager
@@ -113,7 +81,7 @@ async def test_gstreamer_refuses_a_wrong_password() -> None:
 async def test_gstreamer_records_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, authority = certified(tmp_path)
     both = tmp_path / "both.pem"
-    both.write_bytes(authority.read_bytes() + (tmp_path / "key.pem").read_bytes())
+    both.write_bytes(authority.read_bytes() + (tmp_path / "server.key").read_bytes())
     monkeypatch.setenv("SSL_CERT_FILE", str(authority))
     network_module._verifying.cache_clear()
     try:

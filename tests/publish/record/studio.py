@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,15 +18,7 @@ from faceanond.publish.record.recorder import Recorder
 from faceanond.publish.record.threads import DiskThreads
 from faceanond.publish.stream import Reader, Stream
 from tests.conftest import FakeClock
-
-
-async def eventually(condition: Callable[[], object]) -> None:
-    """Waits for what a thread does; seconds at most."""
-    for _ in range(5000):
-        if condition():
-            return
-        await asyncio.sleep(0.001)
-    raise AssertionError("it did not happen")
+from tests.waiting import until
 
 
 class MoodyDisk(Disk):
@@ -100,7 +92,7 @@ class Studio:
 
     async def taken(self) -> None:
         """Waits until the recorder wants more."""
-        await eventually(lambda: not any(reader._ring or reader._arrived.is_set() for reader in self.readers()))
+        await until(lambda: not any(reader._ring or reader._arrived.is_set() for reader in self.readers()))
 
     def readers(self) -> list[Reader]:
         """The recorder's end of the stream, as long as it reads."""
@@ -125,7 +117,7 @@ async def studio(
     try:
         async with asyncio.TaskGroup() as tasks:
             made.task = tasks.create_task(made.recorder.run())
-            await eventually(lambda: made.stream._readers)
+            await until(lambda: made.stream._readers)
             yield made
             made.task.cancel()
     finally:

@@ -15,7 +15,8 @@ from faceanond.publish.record.recorder import ROOM
 from faceanond.status import RecordState
 from tests.conftest import FakeClock
 from tests.publish.record.reel import FPS, TICKS, fake, film, probed
-from tests.publish.record.studio import Studio, eventually, studio
+from tests.publish.record.studio import Studio, studio
+from tests.waiting import until
 
 WALL = 1_700_000_000_000 + 1000 * 1000
 """When the fake clock begins, in milliseconds since 1970."""
@@ -133,11 +134,11 @@ async def test_a_disk_that_fails_is_told_once_and_recording_goes_on_by_itself(tm
         made.disk.fail(errno.ENOSPC)
         with structlog.testing.capture_logs() as told:
             await made.feed(fake(60, first=75))
-            await eventually(lambda: made.recorder.state is RecordState.FAILING)
+            await until(lambda: made.recorder.state is RecordState.FAILING)
             for _ in range(5):
                 await clock.advance(30)
                 await made.feed(fake(60, first=150))
-                await eventually(lambda: not made.readers())
+                await until(lambda: not made.readers())
         assert made.recorder.failures["full"] > 3
         assert "No space left" in str(made.recorder.last_error)
         assert made.tidied > before
@@ -165,13 +166,13 @@ async def test_a_disk_that_hangs_holds_up_nobody_and_is_used_again_when_it_answe
         for packet in fake(60, first=75):
             made.stream.write(packet)
             assert (await viewer.get()) is not None
-        await eventually(lambda: made.recorder.failures["stalled"])
+        await until(lambda: made.recorder.failures["stalled"])
         assert made.recorder.state is RecordState.FAILING
         assert made.segments() == []
         made.disk.answers.set()
         await clock.advance(30)
         await made.feed(fake(60, first=1000))
-        await eventually(lambda: made.recorder.state is RecordState.RECORDING)
+        await until(lambda: made.recorder.state is RecordState.RECORDING)
         viewer.close()
 
 
@@ -203,7 +204,7 @@ async def test_what_is_on_its_way_to_the_disk_is_neither_lost_nor_written_twice_
         made.disk.answers.clear()
         for packet in packets[26:51]:
             made.stream.write(packet)
-        await eventually(lambda: not any(reader._ring for reader in made.readers()))
+        await until(lambda: not any(reader._ring for reader in made.readers()))
         async with asyncio.TaskGroup() as tasks:
             stopping = tasks.create_task(made.stop())
             await asyncio.sleep(0.05)

@@ -21,7 +21,8 @@ from faceanond.publish.stream import Stream
 from faceanond.status import RecordState
 from tests.conftest import FakeClock
 from tests.publish.record.reel import fake, pieces
-from tests.publish.record.studio import MoodyDisk, eventually
+from tests.publish.record.studio import MoodyDisk
+from tests.waiting import until
 
 NOW = 1_700_001_000_000
 """The fake clock's wall time, in milliseconds since 1970."""
@@ -69,11 +70,11 @@ class Running:
         for packet in fake(count, first=first):
             stream.write(packet)
             if packet.keyframe:
-                await eventually(lambda: not any(reader._ring for reader in stream._readers))
+                await until(lambda: not any(reader._ring for reader in stream._readers))
         await asyncio.sleep(0.01)
 
     async def recording(self, camera: str = "yard") -> None:
-        await eventually(lambda: self.streams[camera]._readers)
+        await until(lambda: self.streams[camera]._readers)
 
 
 @asynccontextmanager
@@ -112,7 +113,7 @@ async def test_it_records_and_tells_how_it_goes(folder: Path, clock: FakeClock) 
     async with running(folder, clock, cameras=("yard", "gate")) as made:
         await made.recording("gate")
         await made.feed(260, camera="gate")
-        await eventually(lambda: len(made.found("gate")) == 1)
+        await until(lambda: len(made.found("gate")) == 1)
         status = made.recordings.status("gate")
         assert (status.state, status.segments, status.last_error) == (RecordState.RECORDING, 1, None)
         assert status.written == status.size > 200_000
@@ -128,12 +129,12 @@ async def test_recordings_go_when_they_are_too_old_also_those_of_cameras_that_ar
     await asyncio.to_thread(folder.mkdir)
     await asyncio.to_thread(old, folder, *names)
     async with running(folder, clock, keep=7200.0) as made:
-        await eventually(lambda: made.found() == [NOW - HOUR])
-        await eventually(lambda: made.found("attic") == [])
+        await until(lambda: made.found() == [NOW - HOUR])
+        await until(lambda: made.found("attic") == [])
         assert made.recordings.status("yard").deleted == {"age": 1}
         assert made.recordings.status("attic").deleted == {"age": 1}
         await clock.advance(HOUR / 1000 + 20)
-        await eventually(lambda: made.found() == [])
+        await until(lambda: made.found() == [])
     assert await asyncio.to_thread(files, folder) == []
 
 
@@ -143,12 +144,12 @@ async def test_all_recordings_together_stay_below_their_size(folder: Path, clock
     await asyncio.to_thread(old, folder, *names)
     async with running(folder, clock, cameras=("yard", "gate"), max_size=1_000_000) as made:
         left = 1_000_000 // ONE
-        await eventually(lambda: len(made.found() + made.found("gate")) == left)
+        await until(lambda: len(made.found() + made.found("gate")) == left)
         assert sorted(made.found() + made.found("gate")) == [name.start for name in names[-left:]]
         await made.recording()
         await made.feed(400)
         await clock.advance(10)
-        await eventually(lambda: made.recordings._index.size <= 1_000_000)
+        await until(lambda: made.recordings._index.size <= 1_000_000)
 
 
 async def test_when_little_is_free_recordings_go_and_recording_stops_before_the_rest_is_touched(
@@ -157,11 +158,11 @@ async def test_when_little_is_free_recordings_go_and_recording_stops_before_the_
     await asyncio.to_thread(folder.mkdir)
     await asyncio.to_thread(old, folder, *(Name("yard", NOW - HOUR + number) for number in range(4)))
     async with running(folder, clock, min_free=10**18) as made:
-        await eventually(lambda: made.recordings.status("yard").deleted == {"space": 4})
+        await until(lambda: made.recordings.status("yard").deleted == {"space": 4})
         assert made.found() == []
         await made.recording()
         await made.feed(60)
-        await eventually(lambda: made.recordings.status("yard").failures == {"full": 1})
+        await until(lambda: made.recordings.status("yard").failures == {"full": 1})
         status = made.recordings.status("yard")
         assert status.state is RecordState.FAILING
         assert "record.min_free" in str(status.last_error)
@@ -176,13 +177,13 @@ async def test_a_full_disk_is_made_room_on_and_recording_goes_on_by_itself(folde
         await made.recording()
         made.disk.capacity = 4 * ONE + 70_000
         await made.feed(150)
-        await eventually(lambda: made.recordings.status("yard").failures == {"full": 1})
+        await until(lambda: made.recordings.status("yard").failures == {"full": 1})
         # What had been written is closed and there, and the oldest made room.
-        await eventually(lambda: NOW in made.found() and names[0].start not in made.found())
+        await until(lambda: NOW in made.found() and names[0].start not in made.found())
         assert made.recordings.status("yard").deleted.keys() == {"space"}
         await clock.advance(1)
         await made.feed(60, first=200)
-        await eventually(lambda: made.recordings.status("yard").state is RecordState.RECORDING)
+        await until(lambda: made.recordings.status("yard").state is RecordState.RECORDING)
         assert made.found()[-2] == NOW
 
 
@@ -191,14 +192,14 @@ async def test_a_folder_that_cannot_be_used_is_told_and_tried_again_until_it_can
 ) -> None:
     with structlog.testing.capture_logs() as told:
         async with running(folder / "below", clock, cameras=("yard", "gate")) as made:
-            await eventually(lambda: made.recordings.status("gate").failures)
+            await until(lambda: made.recordings.status("gate").failures)
             assert made.recordings.status("yard").state is RecordState.FAILING
             assert "is the disk mounted?" in str(made.recordings.status("yard").last_error)
             await asyncio.to_thread(folder.mkdir)
             await clock.advance(30)
             await made.recording()
             await made.feed(60)
-            await eventually(lambda: made.recordings.status("yard").state is RecordState.RECORDING)
+            await until(lambda: made.recordings.status("yard").state is RecordState.RECORDING)
     assert sum(line["event"] == "not recording" and line["camera"] == "yard" for line in told) == 1
 
 
@@ -208,7 +209,7 @@ async def test_a_folder_in_which_another_process_records_is_not_touched(folder: 
     other = Disk(str(folder), min_free=0)
     await asyncio.to_thread(other.free)  # takes the lock
     async with running(folder, clock, keep=20.0) as made:
-        await eventually(lambda: made.recordings.status("yard").failures == {"in_use": 1})
+        await until(lambda: made.recordings.status("yard").failures == {"in_use": 1})
     assert (await asyncio.to_thread(files, folder))[0].endswith(".part")
     other.close()
 
@@ -228,7 +229,7 @@ async def test_a_disk_that_cannot_delete_is_told_and_nothing_else_stops(
             await made.recording()
             await clock.advance(25)
             await made.feed(60)
-            await eventually(lambda: made.recordings.status("yard").state is RecordState.RECORDING)
+            await until(lambda: made.recordings.status("yard").state is RecordState.RECORDING)
             assert NOW - HOUR in made.found()
     assert sum(line["event"] == "recordings are not tidied up" for line in told) == 1
 
@@ -246,10 +247,10 @@ async def test_files_that_could_not_be_closed_are_closed_later_and_none_holds_up
         made.recordings._strays += strays
         with strays[1].busy:
             await clock.advance(10)
-            await eventually(lambda: made.found() == [NOW + 2])
+            await until(lambda: made.found() == [NOW + 2])
             assert made.recordings._strays == [strays[1]]
         await clock.advance(10)
-        await eventually(lambda: made.found() == [NOW + 1, NOW + 2])
+        await until(lambda: made.found() == [NOW + 1, NOW + 2])
 
 
 async def test_without_a_word_about_recordings_nothing_is_touched(folder: Path, clock: FakeClock) -> None:
@@ -265,7 +266,7 @@ async def test_recordings_get_old_also_when_nothing_is_recorded_any_more(folder:
     await asyncio.to_thread(folder.mkdir)
     await asyncio.to_thread(old, folder, Name("yard", NOW - HOUR), Name("yard", NOW - 10_000))
     async with running(folder, clock, cameras=(), keep=60.0) as made:
-        await eventually(lambda: made.found() == [NOW - 10_000])
+        await until(lambda: made.found() == [NOW - 10_000])
 
 
 async def test_a_folder_is_not_made_for_nothing(folder: Path, clock: FakeClock) -> None:
@@ -296,7 +297,7 @@ async def test_of_the_current_recording_what_is_whole_can_be_read(folder: Path, 
     async with running(folder, clock) as made:
         await made.recording()
         await made.feed(60)
-        await eventually(lambda: made.found())
+        await until(lambda: made.found())
         playback = await made.recordings.play("yard", Name("yard", NOW).file)
         assert playback is not None
         async with playback:

@@ -6,20 +6,17 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from faceanond.access import Access
 from faceanond.clock import SystemClock
-from faceanond.config.model import Encode, Rtsp, Viewer
-from faceanond.publish.encoder import Encoder
+from faceanond.config.model import Rtsp, Viewer
 from faceanond.publish.rtsp.server import RtspServer
 from faceanond.publish.stream import Stream
-from tests.publish.sealed import picture, sealed
+from tests.publish.filming import camera
 
-WIDTH, HEIGHT, FPS = 320, 240, 25
 PATIENCE = 30.0
 
 
@@ -49,34 +46,16 @@ async def studio(
     viewers: Mapping[str, Viewer] | None = None, certificate: tuple[Path, Path] | None = None
 ) -> AsyncIterator[Studio]:
     """A running camera behind an RTSP server."""
-    clock = SystemClock()
-    stream = Stream("yard", clock=clock)
-    encoder = Encoder("yard", Encode(bitrate="1M"), clock=clock)
-
-    async def film() -> None:
-        loop, index = asyncio.get_running_loop(), 0
-        with ThreadPoolExecutor(1, thread_name_prefix="encode") as thread:
-            while True:
-                frame = sealed(picture(index, WIDTH, HEIGHT), captured=clock.monotonic(), index=index)
-                keyframe = stream.take_keyframe_request()
-                for one in await loop.run_in_executor(
-                    thread, lambda f=frame, k=keyframe: encoder.encode(f, keyframe=k)
-                ):
-                    stream.write(one)
-                index += 1
-                await asyncio.sleep(1 / FPS)
-
     secure = {}
     if certificate is not None:
         secure = {"tls_listen": "127.0.0.1:0", "certificate": str(certificate[0]), "key": str(certificate[1])}
     settings = Rtsp(listen="127.0.0.1:0", **secure)
     access = Access(viewers or {})
-    async with asyncio.TaskGroup() as tasks:
-        filming = tasks.create_task(film(), name="film")
-        async with RtspServer({"yard": stream}.get, settings, clock=clock, access=access) as server:
-            yield Studio(stream, server)
-        filming.cancel()
-    encoder.close()
+    async with (
+        camera() as stream,
+        RtspServer({"yard": stream}.get, settings, clock=SystemClock(), access=access) as server,
+    ):
+        yield Studio(stream, server)
 
 
 async def run(*command: str) -> tuple[int, bytes, str]:

@@ -16,8 +16,9 @@ from faceanond.publish.rtsp.connection import MOST_MESSAGES
 from faceanond.publish.rtsp.server import RtspServer
 from faceanond.publish.stream import Stream
 from tests.conftest import FakeClock, settle
-from tests.publish.rtsp.player import TCP, Player, connected, until
+from tests.publish.rtsp.player import TCP, Player, connected
 from tests.publish.sealed import packet
+from tests.waiting import until
 
 OLD = 900.0
 

@@ -15,8 +15,9 @@ from faceanond.publish.rtsp.server import RtspServer
 from faceanond.publish.rtsp.session import Session
 from faceanond.publish.stream import Stream
 from tests.conftest import FakeClock
-from tests.publish.rtsp.player import Player, connected, until
+from tests.publish.rtsp.player import Player, connected
 from tests.publish.sealed import packet
+from tests.waiting import until
 
 RECEIVER_REPORT = struct.pack("!BBHI", 0x80, 201, 1, 7)
 
@@ -169,7 +170,7 @@ async def test_no_free_port_is_503_and_no_session(udp: UdpPlayer, monkeypatch: p
     def none_free(*_: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("faceanond.publish.rtsp.delivery._bound", none_free)
+    monkeypatch.setattr("faceanond.publish.rtsp.datagrams._bound", none_free)
     offer = f"RTP/AVP;unicast;client_port={udp.ports[0]}-{udp.ports[1]}"
     assert (await udp.player.ask("SETUP", "/yard/trackID=0", Transport=offer)).status == 503
     assert udp.server.sessions == 0

@@ -17,8 +17,9 @@ from faceanond.publish.rtsp.digest import REALM, Digest
 from faceanond.publish.rtsp.server import RtspServer
 from faceanond.publish.stream import Stream
 from tests.conftest import FakeClock
-from tests.publish.rtsp.player import connected, until
+from tests.publish.rtsp.player import connected
 from tests.publish.sealed import packet
+from tests.waiting import until
 
 ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "60"))
 """Conversations; set the variable for a long run."""

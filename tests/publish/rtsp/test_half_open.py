@@ -15,8 +15,9 @@ from faceanond.config.model import Rtsp
 from faceanond.publish.rtsp.server import RtspServer
 from faceanond.publish.stream import Stream
 from tests.e2e.netns import SERVER, Lab, lab
-from tests.publish.rtsp.player import Player, until
+from tests.publish.rtsp.player import Player
 from tests.publish.sealed import packet
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.may_block]
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import need_tool
-from tests.publish.rtsp.player import until
-from tests.publish.rtsp.studio import HEIGHT, WIDTH, run, studio
+from tests.publish.filming import HEIGHT, WIDTH
+from tests.publish.rtsp.studio import run, studio
 from tests.publish.sealed import picture
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.may_block]
 

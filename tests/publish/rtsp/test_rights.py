@@ -16,8 +16,9 @@ from faceanond.publish.rtsp.digest import REALM, Digest
 from faceanond.publish.rtsp.server import RtspServer
 from faceanond.publish.stream import Stream
 from tests.conftest import FakeClock
-from tests.publish.rtsp.player import TCP, Player, connected, until
+from tests.publish.rtsp.player import TCP, Player, connected
 from tests.publish.sealed import packet
+from tests.waiting import until
 
 ACCESS = Access(
     {

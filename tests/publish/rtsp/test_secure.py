@@ -15,13 +15,14 @@ from pydantic import SecretStr
 from faceanond.access import OPEN, Access
 from faceanond.config.model import Rtsp, Viewer
 from faceanond.errors import UnavailableError
-from faceanond.publish.rtsp import server as module
-from faceanond.publish.rtsp.server import RENEWAL_INTERVAL, RtspServer
+from faceanond.publish.rtsp.server import RtspServer
 from faceanond.publish.stream import Stream
+from faceanond.tls import RENEWAL_INTERVAL
 from tests import certificates
 from tests.conftest import FakeClock
-from tests.publish.rtsp.player import TCP, Player, connected, until
+from tests.publish.rtsp.player import TCP, Player, connected
 from tests.publish.sealed import packet
+from tests.waiting import until
 
 UDP = "RTP/AVP;unicast;client_port=5000-5001"
 
@@ -151,7 +152,7 @@ async def test_a_renewed_certificate_is_taken_over_without_a_restart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     told: list[str] = []
-    monkeypatch.setattr(module.log, "info", lambda event, **more: told.append(event))
+    monkeypatch.setattr("faceanond.tls.log.info", lambda event, **more: told.append(event))
     assert server.tls_port is not None
     new = certificates.make(tmp_path, "new")
     renewed = ssl.create_default_context(cafile=str(new[0]))
@@ -173,7 +174,9 @@ async def test_a_broken_renewal_is_told_and_the_old_certificate_serves_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     told: list[str] = []
-    monkeypatch.setattr(module.log, "error", lambda event, **more: told.append(f"{more['key']}: {more['reason']}"))
+    monkeypatch.setattr(
+        "faceanond.tls.log.error", lambda event, **more: told.append(f"{more['key']}: {more['reason']}")
+    )
     files[1].write_text("no key")
     await clock.advance(RENEWAL_INTERVAL)
     await until(lambda: told)
@@ -197,5 +200,5 @@ async def test_a_taken_port_names_the_key_of_the_secure_listener(
     server: RtspServer, files: tuple[Path, Path], clock: FakeClock
 ) -> None:
     second = RtspServer({}.get, settings(files, tls_listen=f"127.0.0.1:{server.tls_port}"), clock=clock, access=OPEN)
-    with pytest.raises(UnavailableError, match=r"choose another one in the key rtsp\.tls_listen"):
+    with pytest.raises(UnavailableError, match=r"rtsp\.tls_listen: .* another program uses this port"):
         await second.__aenter__()

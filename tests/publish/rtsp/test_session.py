@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from faceanond.publish import rtp
-from faceanond.publish.rtsp.session import Session, within
+from faceanond.publish.rtsp.session import FIRST_PICTURE, Session, soon
 from faceanond.publish.stream import Stream, StreamClosedError
 from tests.conftest import FakeClock, settle
 from tests.publish.sealed import packet
@@ -112,20 +112,20 @@ async def test_a_new_delivery_closes_the_old_one(stream: Stream, clock: FakeCloc
     session.end()
 
 
-async def test_within_gives_what_comes_in_time_and_none_for_what_does_not(clock: FakeClock) -> None:
-    async def soon() -> int:
-        await clock.sleep(1.0)
+async def test_what_comes_soon_is_waited_for_and_nothing_else(clock: FakeClock) -> None:
+    async def after(seconds: float) -> int:
+        await clock.sleep(seconds)
         return 7
 
     async with asyncio.TaskGroup() as tasks:
-        in_time = tasks.create_task(within(clock, 2.0, soon()), name="in time")
-        late = tasks.create_task(within(clock, 0.5, soon()), name="late")
-        await clock.advance(2.0)
+        in_time = tasks.create_task(soon(clock, after(FIRST_PICTURE / 2)), name="in time")
+        late = tasks.create_task(soon(clock, after(FIRST_PICTURE * 2)), name="late")
+        await clock.advance(FIRST_PICTURE)
     assert (in_time.result(), late.result()) == (7, None)
 
 
-async def test_within_gives_none_when_the_stream_closes(clock: FakeClock) -> None:
+async def test_a_stream_that_closes_is_not_waited_for(clock: FakeClock) -> None:
     async def closed() -> int:
         raise StreamClosedError
 
-    assert await within(clock, 1.0, closed()) is None
+    assert await soon(clock, closed()) is None

@@ -21,6 +21,7 @@ from faceanond.frames import Verdict
 from faceanond.publish.packet import CLOCK_RATE, Codec, EncodedPacket
 from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc.service import Answer, WhepService
+from tests.waiting import until
 
 FPS = 25
 
@@ -146,13 +147,6 @@ async def live(
         finally:
             for task in feeds:
                 task.cancel()
-
-
-async def until(done: Callable[[], object]) -> None:
-    """Waits for something that happens in real time and tells nobody; fails after ten seconds."""
-    async with asyncio.timeout(10):
-        while not done():  # noqa: ASYNC110 (sockets and aiortc's tasks set no event of ours)
-            await asyncio.sleep(0.005)
 
 
 class Viewer:

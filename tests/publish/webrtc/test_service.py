@@ -31,9 +31,10 @@ from faceanond.publish.webrtc.errors import (
 from faceanond.publish.webrtc.service import WhepService
 from tests.conftest import FakeClock, settle
 from tests.publish.sealed import moving, picture
-from tests.publish.webrtc.feed import finder, live, until, viewer
+from tests.publish.webrtc.feed import finder, live, viewer
 from tests.publish.webrtc.offers import VIDEO, offer
 from tests.publish.webrtc.test_sockets import free_range
+from tests.waiting import until
 
 
 def sockets() -> int:

@@ -104,7 +104,7 @@ async def test_a_connection_that_does_not_close_loses_its_sockets(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(RTCPeerConnection, "close", hang)
-    monkeypatch.setattr(module, "CLOSING", 0.01)
+    monkeypatch.setattr("faceanond.publish.webrtc.peer.CLOSING", 0.01)
     session = make(clock)
     async with asyncio.TaskGroup() as group:
         group.create_task(session.run())

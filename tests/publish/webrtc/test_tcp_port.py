@@ -16,19 +16,14 @@ from faceanond.publish.webrtc.ice import EdgeConnection, Network
 from faceanond.publish.webrtc.protocol import Drop
 from faceanond.publish.webrtc.tcp_port import TcpPort, passive_candidate
 from tests.conftest import FakeClock, settle
+from tests.e2e.daemon import free_port
 from tests.publish.webrtc.agents import agent, check
-from tests.publish.webrtc.feed import until
-
-
-def free_tcp_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.waiting import until
 
 
 @pytest.fixture
 async def port(clock: FakeClock) -> AsyncIterator[TcpPort]:
-    tcp = TcpPort(free_tcp_port(), most=40, clock=clock)
+    tcp = TcpPort(free_port(), most=40, clock=clock)
     await tcp.open(["127.0.0.1"])
     yield tcp
     tcp.close()
@@ -215,7 +210,7 @@ async def test_a_viewer_that_comes_again_from_one_port_piles_nothing_up(
     monkeypatch.setattr(ice, "MOST_PAIRS", 4)
     async with agent(Network(tcp=port)) as one:
         one._early_checks_done = True  # as if it had its viewer's answer
-        place = ("127.0.0.5", free_tcp_port())
+        place = ("127.0.0.5", free_port())
         for _ in range(8):
             async with viewer(port, at=place) as other:
                 other.send(check(one))

@@ -10,7 +10,7 @@ from aiortc import RTCPeerConnection
 from pydantic import SecretStr
 
 from faceanond.clock import Clock, SystemClock
-from faceanond.config.model import IceServer, Push, WebRtc
+from faceanond.config.model import Push, WebRtc
 from faceanond.errors import PushError, PushFault
 from faceanond.publish.push.network import Network
 from faceanond.publish.push.target import target
@@ -20,8 +20,9 @@ from faceanond.publish.webrtc import whip as module
 from faceanond.publish.webrtc.errors import NoFreePortError
 from faceanond.publish.webrtc.whip import HANDSHAKE, SILENCE, WhipPush
 from tests.conftest import FakeClock
-from tests.publish.webrtc.feed import Pattern, feed, until
+from tests.publish.webrtc.feed import Pattern, feed
 from tests.publish.webrtc.whip_server import WhipServer, whip
+from tests.waiting import until
 
 
 @dataclass
@@ -138,7 +139,7 @@ async def test_what_aiortc_stumbles_over_is_told_as_the_servers_fault(monkeypatc
         async def setRemoteDescription(self, _: object) -> None:  # noqa: N802 (aiortc's name)
             raise KeyError("whatever")
 
-    monkeypatch.setattr(module, "RTCPeerConnection", Stumbling)
+    monkeypatch.setattr("faceanond.publish.webrtc.peer.RTCPeerConnection", Stumbling)
     server = WhipServer()
     async with whip(server) as url, pushing(url) as one:
         assert await one.fault() is PushFault.MALFORMED
@@ -194,19 +195,6 @@ async def test_a_server_whose_reports_stop_is_given_up(clock: FakeClock) -> None
         await clock.advance(HANDSHAKE + 0.1)
         await clock.advance(SILENCE + module.WATCH_EVERY + 0.1)
         assert await one.fault() is PushFault.STALLED
-
-
-def test_stun_and_turn_servers_are_those_of_the_configuration() -> None:
-    servers = (
-        IceServer(urls=("turn:turn.example.org",), username="wall", credential=SecretStr("geheim")),
-        IceServer(urls=("stun:stun.example.org",)),
-    )
-    made = module._configuration(WebRtc(ice_servers=servers)).iceServers
-    assert [(one.urls, one.username, one.credential) for one in made] == [
-        (["turn:turn.example.org"], "wall", "geheim"),
-        (["stun:stun.example.org"], None, None),
-    ]
-    assert module._configuration(WebRtc()).iceServers == []
 
 
 async def test_nothing_is_left_of_a_push() -> None:

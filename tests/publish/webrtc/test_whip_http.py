@@ -17,8 +17,8 @@ from faceanond.publish.push.target import target
 from faceanond.publish.webrtc.whip_http import ANSWER, FAREWELL, LARGEST, MOST_REDIRECTS, Endpoint, Session
 from tests.conftest import FakeClock
 from tests.daemon.file_server import certified
-from tests.publish.rtsp.player import until
 from tests.publish.webrtc.whip_server import WhipServer, whip
+from tests.waiting import until
 
 
 @asynccontextmanager

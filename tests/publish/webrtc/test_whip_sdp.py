@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faceanond.errors import PushError, PushFault
-from faceanond.publish.webrtc.whip_sdp import LONGEST, MOST_CANDIDATES, read_answer, with_level
+from faceanond.publish.webrtc.whip_sdp import LONGEST, MOST_CANDIDATES, read_answer
 
 FINGERPRINT = ":".join(["AB"] * 32)
 ANSWER = f"""v=0
@@ -133,9 +133,3 @@ def test_a_damaged_answer_is_refused_or_readable(data: st.DataObject) -> None:
     except PushError:
         return
     assert library.SessionDescription.parse(fresh).media
-
-
-def test_the_level_of_the_stream_is_offered_where_it_is_higher() -> None:
-    offer = "a=fmtp:101 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n"
-    assert "profile-level-id=42e028" in with_level(offer, 40)
-    assert with_level(offer, 30) == offer

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from faceanond.errors import PushError, PushFault
-from faceanond.publish.push.deadline import first_of, within
+from faceanond.publish.deadline import first_of, within
 from tests.conftest import FakeClock
 
 LATE = PushError(PushFault.TIMEOUT, "late")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from faceanond.clock import Clock
-from faceanond.errors import PushError
 
 T = TypeVar("T")
 
@@ -23,7 +22,7 @@ class _Done(Generic[T]):
     value: T
 
 
-async def within(clock: Clock, seconds: float, work: Coroutine[Any, Any, T], late: PushError) -> T:
+async def within(clock: Clock, seconds: float, work: Coroutine[Any, Any, T], late: Exception) -> T:
     """What `work` gives, or raises. Raises `late`, with `work` cancelled, when it takes longer."""
 
     async def attempt() -> _Done[T] | _Failed:
@@ -34,8 +33,8 @@ async def within(clock: Clock, seconds: float, work: Coroutine[Any, Any, T], lat
             return _Failed(error)
 
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(attempt(), name="push: step")
-        timer = tasks.create_task(clock.sleep(seconds), name="push: deadline")
+        task = tasks.create_task(attempt(), name="deadline: work")
+        timer = tasks.create_task(clock.sleep(seconds), name="deadline: timer")
         await asyncio.wait((task, timer), return_when=asyncio.FIRST_COMPLETED)
         task.cancel()
         timer.cancel()
