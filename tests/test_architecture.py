@@ -12,7 +12,7 @@ import faceanond
 ROOT = Path(faceanond.__file__).parent
 
 LAYERS = [
-    {"errors", "clock", "frames", "mailbox", "backoff", "redact", "stats", "ratelimit", "annexb", "assets"},
+    {"errors", "clock", "frames", "mailbox", "backoff", "attempt", "redact", "stats", "ratelimit", "annexb", "assets"},
     {"status", "tls"},
     {"config"},
     {"access", "logins"},

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from faceanond.attempt import attempt
 from faceanond.backoff import Backoff
 from faceanond.capture.factory import make_source
 from faceanond.capture.source import Source
@@ -45,17 +46,19 @@ class Supervisor:
         backoff = Backoff()
         while True:
             started = self._clock.monotonic()
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(pipeline.run(), name=f"pipeline:{pipeline.name}")
-                    tasks.create_task(self._capture(pipeline), name=f"capture:{pipeline.name}")
-            except* TooManyAbandonedError:
-                raise
-            except* Exception:  # the edge between one camera's defects and the fleet; logged with its traceback
-                delay = backoff.failed(self._clock.monotonic() - started)
-                log.exception("camera's pipeline failed", camera=pipeline.name, retry_in=round(delay, 1))
-                pipeline.lost(SourceFault.INTERNAL, "internal error; see the log", delay)
-                await self._clock.sleep(delay)
+            # The edge between one camera's defects and the fleet.
+            error = await attempt(self._stages(pipeline), name=f"stages:{pipeline.name}")
+            if isinstance(error, ExceptionGroup) and (fatal := error.subgroup(TooManyAbandonedError)) is not None:
+                raise fatal
+            delay = backoff.failed(self._clock.monotonic() - started)
+            log.error("camera's pipeline failed", camera=pipeline.name, retry_in=round(delay, 1), exc_info=error)
+            pipeline.lost(SourceFault.INTERNAL, "internal error; see the log", delay)
+            await self._clock.sleep(delay)
+
+    async def _stages(self, pipeline: CameraPipeline) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(pipeline.run(), name=f"pipeline:{pipeline.name}")
+            tasks.create_task(self._capture(pipeline), name=f"capture:{pipeline.name}")
 
     async def _capture(self, pipeline: CameraPipeline) -> None:
         backoff = Backoff()

@@ -179,3 +179,22 @@ async def test_too_many_hanging_threads_end_the_process(clock: FakeClock, monkey
         async with supervised({"yard": [UNREACHABLE], "lobby": ["endless"]}, clock):
             await asyncio.sleep(10)
     assert caught.value.subgroup(TooManyAbandonedError) is not None
+
+
+async def test_a_pipeline_that_fails_over_its_end_keeps_nobody_from_stopping(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with supervised({"yard": ["endless"]}, clock) as fleet:
+        pipeline = fleet.pipelines["yard"]
+        run = pipeline.run
+
+        async def breaks() -> None:
+            try:
+                await run()
+            finally:
+                raise ZeroDivisionError("a defect of ours")
+
+        monkeypatch.setattr(pipeline, "run", breaks)
+        await fleet.becomes("yard", CameraState.LIVE)
+    # Left, so the supervisor has ended although the pipeline failed while it was cancelled.
+    assert fleet.attempts["yard"] == 1

@@ -185,7 +185,7 @@ async def test_a_defect_is_counted_and_retried_and_reaches_nobody(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged: list[str] = []
-    monkeypatch.setattr(module.log, "exception", lambda words, **_: logged.append(words))
+    monkeypatch.setattr(module.log, "error", lambda words, **_: logged.append(words))
     async with pushing(clock, ZeroDivisionError("defect"), 1000.0) as (pusher, _, _):
         await clock.advance(1)
         assert pusher.status().state is PushState.UP
