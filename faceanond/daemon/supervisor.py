@@ -16,11 +16,16 @@ from faceanond.clock import Clock
 from faceanond.config.model import Camera
 from faceanond.errors import FaceanondError, SourceError, SourceFault
 from faceanond.pipeline.camera import CameraPipeline
+from faceanond.ratelimit import RateLimited
+from faceanond.status import CameraState
 
 log = structlog.get_logger(__name__)
 
 ABANDONED_LIMIT = 16
 """Capture threads that may hang for good before the process asks to be restarted: each holds a socket and a decoder."""
+
+TOLD_EVERY = 300.0
+"""Seconds between two log lines about a camera that stays away: forty of them behind a dead switch are no flood."""
 
 MakeSource = Callable[[str, Camera, int], Source]
 
@@ -62,6 +67,8 @@ class Supervisor:
 
     async def _capture(self, pipeline: CameraPipeline) -> None:
         backoff = Backoff()
+        last: SourceFault | None = None
+        trouble = RateLimited[SourceError](interval=TOLD_EVERY)
         while True:
             started = self._clock.monotonic()
             try:
@@ -71,15 +78,22 @@ class Supervisor:
                     raise TooManyAbandonedError(
                         f"{abandoned()} capture threads hang in their libraries; the process must be restarted"
                     ) from error
-                delay = backoff.failed(self._clock.monotonic() - started)
+                now = self._clock.monotonic()
+                delay = backoff.failed(now - started)
+                if pipeline.figures.state is CameraState.LIVE or error.fault is not last:
+                    # A new trouble is told at once.
+                    trouble = RateLimited(interval=TOLD_EVERY)
+                last = error.fault
                 pipeline.lost(error.fault, str(error), delay)
-                log.warning(
-                    "camera lost",
-                    camera=pipeline.name,
-                    reason=error.fault.value,
-                    detail=str(error),
-                    retry_in=round(delay, 1),
-                )
+                if told := trouble.note(error, now):
+                    log.warning(
+                        "camera lost",
+                        camera=pipeline.name,
+                        reason=error.fault.value,
+                        detail=str(error),
+                        attempts=told.count,
+                        retry_in=round(delay, 1),
+                    )
                 await self._clock.sleep(delay)
 
     async def _capture_once(self, pipeline: CameraPipeline) -> None:

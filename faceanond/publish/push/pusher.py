@@ -25,8 +25,8 @@ from faceanond.status import PushState, PushStatus
 
 log = structlog.get_logger(__name__)
 
-TOLD_EVERY = 60.0
-"""Seconds between two log lines about the same trouble with one server."""
+TOLD_EVERY = 300.0
+"""Seconds between two log lines about the same trouble with one server, which forty cameras may share."""
 LONGEST_WAIT = 600.0
 """Seconds at most for which a server's Retry-After is obeyed."""
 
