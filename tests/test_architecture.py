@@ -12,7 +12,10 @@ import faceanond
 ROOT = Path(faceanond.__file__).parent
 
 LAYERS = [
-    {"errors", "clock", "frames", "mailbox", "backoff", "redact", "stats", "ratelimit", "buckets", "annexb", "assets"},
+    {
+        *("errors", "clock", "frames", "mailbox", "backoff", "attempt", "redact", "stats", "ratelimit", "buckets"),
+        *("annexb", "assets"),
+    },
     {"status", "tls", "sockets"},
     {"config"},
     {"access", "logins"},

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from faceanond.attempt import attempt
 from faceanond.backoff import Backoff
 from faceanond.capture.factory import make_source
 from faceanond.capture.source import Source
@@ -15,11 +16,16 @@ from faceanond.clock import Clock
 from faceanond.config.model import Camera
 from faceanond.errors import FaceanondError, SourceError, SourceFault
 from faceanond.pipeline.camera import CameraPipeline
+from faceanond.ratelimit import RateLimited
+from faceanond.status import CameraState
 
 log = structlog.get_logger(__name__)
 
 ABANDONED_LIMIT = 16
 """Capture threads that may hang for good before the process asks to be restarted: each holds a socket and a decoder."""
+
+TOLD_EVERY = 300.0
+"""Seconds between two log lines about a camera that stays away: forty of them behind a dead switch are no flood."""
 
 MakeSource = Callable[[str, Camera, int], Source]
 
@@ -45,20 +51,24 @@ class Supervisor:
         backoff = Backoff()
         while True:
             started = self._clock.monotonic()
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(pipeline.run(), name=f"pipeline:{pipeline.name}")
-                    tasks.create_task(self._capture(pipeline), name=f"capture:{pipeline.name}")
-            except* TooManyAbandonedError:
-                raise
-            except* Exception:  # the edge between one camera's defects and the fleet; logged with its traceback
-                delay = backoff.failed(self._clock.monotonic() - started)
-                log.exception("camera's pipeline failed", camera=pipeline.name, retry_in=round(delay, 1))
-                pipeline.lost(SourceFault.INTERNAL, "internal error; see the log", delay)
-                await self._clock.sleep(delay)
+            # The edge between one camera's defects and the fleet.
+            error = await attempt(self._stages(pipeline), name=f"stages:{pipeline.name}")
+            if isinstance(error, ExceptionGroup) and (fatal := error.subgroup(TooManyAbandonedError)) is not None:
+                raise fatal
+            delay = backoff.failed(self._clock.monotonic() - started)
+            log.error("camera's pipeline failed", camera=pipeline.name, retry_in=round(delay, 1), exc_info=error)
+            pipeline.lost(SourceFault.INTERNAL, "internal error; see the log", delay)
+            await self._clock.sleep(delay)
+
+    async def _stages(self, pipeline: CameraPipeline) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(pipeline.run(), name=f"pipeline:{pipeline.name}")
+            tasks.create_task(self._capture(pipeline), name=f"capture:{pipeline.name}")
 
     async def _capture(self, pipeline: CameraPipeline) -> None:
         backoff = Backoff()
+        last: SourceFault | None = None
+        trouble = RateLimited[SourceError](interval=TOLD_EVERY)
         while True:
             started = self._clock.monotonic()
             try:
@@ -68,15 +78,22 @@ class Supervisor:
                     raise TooManyAbandonedError(
                         f"{abandoned()} capture threads hang in their libraries; the process must be restarted"
                     ) from error
-                delay = backoff.failed(self._clock.monotonic() - started)
+                now = self._clock.monotonic()
+                delay = backoff.failed(now - started)
+                if pipeline.figures.state is CameraState.LIVE or error.fault is not last:
+                    # A new trouble is told at once.
+                    trouble = RateLimited(interval=TOLD_EVERY)
+                last = error.fault
                 pipeline.lost(error.fault, str(error), delay)
-                log.warning(
-                    "camera lost",
-                    camera=pipeline.name,
-                    reason=error.fault.value,
-                    detail=str(error),
-                    retry_in=round(delay, 1),
-                )
+                if told := trouble.note(error, now):
+                    log.warning(
+                        "camera lost",
+                        camera=pipeline.name,
+                        reason=error.fault.value,
+                        detail=str(error),
+                        attempts=told.count,
+                        retry_in=round(delay, 1),
+                    )
                 await self._clock.sleep(delay)
 
     async def _capture_once(self, pipeline: CameraPipeline) -> None:

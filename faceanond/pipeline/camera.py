@@ -31,7 +31,8 @@ from faceanond.pipeline.figures import Figures
 from faceanond.pipeline.follow import Follower
 from faceanond.pipeline.in_time import LATE, InTime, unless_late
 from faceanond.pipeline.judge import Judged, SharedDetector, seal_judged
-from faceanond.pipeline.overload import LOOK_EVERY, Ladder, tell
+from faceanond.pipeline.overload import LOOK_EVERY, Ladder
+from faceanond.pipeline.overload_log import OverloadLog
 from faceanond.pipeline.probe import LeakProbe
 from faceanond.pipeline.sealer import Sealer, SealerStuckError
 from faceanond.pipeline.second import SecondEncoding
@@ -97,6 +98,7 @@ class CameraPipeline:
         self._spare = overload.max_latency - self._delay
         self._patience = min(PATIENCE, self._spare / 2)
         self._ladder = Ladder(overload.max_latency, delay=self._delay, camera=name)
+        self._overload_log = OverloadLog(name)
         self._in_time = InTime(detector, self._spare, clock=clock)
         self._follower = Follower(name, self._in_time, settings.detector, settings.track)
         self._waits = asyncio.Event()
@@ -148,6 +150,7 @@ class CameraPipeline:
             self._mailbox.discard()
         self._detector.forget(self.name)
         self._ladder.reset()
+        self._overload_log.reset()
 
     # The stages
 
@@ -155,6 +158,7 @@ class CameraPipeline:
         """Runs until cancelled. A stuck sealing thread is replaced; any other exception is a defect and goes up."""
         self._mailbox = Mailbox(capacity=1)
         self._ladder.reset()
+        self._overload_log.reset()
         self._judging = False
         line: asyncio.Queue[Judged] = asyncio.Queue(LINE_LENGTH)
         try:
@@ -255,13 +259,12 @@ class CameraPipeline:
         return not line.empty() or (self._judging and isinstance(judged.outcome, Detections))
 
     async def _watch_load(self) -> None:
-        """Moves the overload ladder, and tells each of its moves."""
+        """Moves the overload ladder, and tells of it."""
         while True:
             await self._clock.sleep(LOOK_EVERY)
-            before = self._ladder.state
-            self._ladder.look(self._clock.monotonic(), self._left_out())
-            if self._ladder.state is not before:
-                tell(self.name, before, self._ladder)
+            now = self._clock.monotonic()
+            self._ladder.look(now, self._left_out())
+            self._overload_log.look(self._ladder, now)
 
     def _left_out(self) -> int:
         """Pictures so far that were let in and then left out for others."""

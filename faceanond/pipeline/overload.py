@@ -21,12 +21,8 @@ import math
 import zlib
 from dataclasses import dataclass
 
-import structlog
-
 from faceanond.pipeline.spacing import Spacing
 from faceanond.status import OverloadState
-
-log = structlog.get_logger(__name__)
 
 WINDOW = 2.0
 """Seconds that one judgement looks back on: 50 pictures of most cameras."""
@@ -260,24 +256,3 @@ class _Window:
     def drops(self, share: float) -> bool:
         """Whether more than such a share of the pictures that were let in was dropped."""
         return self.dropped > share * self._let_in
-
-
-_MEANINGS = {
-    OverloadState.NONE: "keeps up again; every picture is looked at and shown",
-    OverloadState.DROPPING: "cannot keep up; pictures are dropped before detection",
-    OverloadState.REDUCED: "still cannot keep up; fewer pictures are let in, evenly",
-    OverloadState.CONCEALING: "cannot keep up; pictures that come too late are concealed",
-}
-REMEDY = "a larger detector.min_size, more detector.threads, a smaller stream, or fewer cameras on this machine"
-
-
-def tell(camera: str, before: OverloadState, ladder: Ladder) -> None:
-    """One line for a move to another rung, with what can be done about it."""
-    rungs = list(OverloadState)
-    facts = {"camera": camera, "state": ladder.state.value, "before": before.value}
-    if ladder.rate != math.inf:
-        facts["fps"] = f"{ladder.rate:.1f}"
-    if rungs.index(ladder.state) > rungs.index(before):
-        log.warning(f"camera {_MEANINGS[ladder.state]}", **facts, remedy=REMEDY)
-    else:
-        log.info(f"camera {_MEANINGS[ladder.state]}", **facts)

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -123,6 +124,25 @@ async def test_a_camera_that_is_down_is_tried_again_and_again(clock: FakeClock) 
         assert status.last_error == "connection refused"
 
 
+async def test_a_camera_that_stays_away_is_told_now_and_then_and_another_trouble_at_once(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(module.log, "warning", lambda words, **fields: told.append({"words": words, **fields}))
+    timeout = SourceError(SourceFault.STALLED, "no further picture came")
+    async with supervised({"yard": [UNREACHABLE] * 20 + [timeout]}, clock) as fleet:
+        for attempt in range(1, 21):
+            await fleet.reaches("yard", attempt)
+            await fleet.becomes("yard", CameraState.RETRYING)
+            await clock.advance(LONGEST)
+        await fleet.reaches("yard", 21)
+        await fleet.becomes("yard", CameraState.RETRYING)
+    assert {line["words"] for line in told} == {"camera lost"}
+    assert (told[0]["reason"], told[-1]["reason"]) == ("unreachable", "stalled")
+    assert 3 <= len(told) <= 2 + 20 * LONGEST / module.TOLD_EVERY
+    assert told[1]["attempts"] > 5
+
+
 async def test_one_camera_that_is_down_does_not_touch_another(clock: FakeClock) -> None:
     async with supervised({"yard": [UNREACHABLE], "lobby": ["endless"]}, clock) as fleet:
         await fleet.becomes("lobby", CameraState.LIVE)
@@ -179,3 +199,22 @@ async def test_too_many_hanging_threads_end_the_process(clock: FakeClock, monkey
         async with supervised({"yard": [UNREACHABLE], "lobby": ["endless"]}, clock):
             await asyncio.sleep(10)
     assert caught.value.subgroup(TooManyAbandonedError) is not None
+
+
+async def test_a_pipeline_that_fails_over_its_end_keeps_nobody_from_stopping(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with supervised({"yard": ["endless"]}, clock) as fleet:
+        pipeline = fleet.pipelines["yard"]
+        run = pipeline.run
+
+        async def breaks() -> None:
+            try:
+                await run()
+            finally:
+                raise ZeroDivisionError("a defect of ours")
+
+        monkeypatch.setattr(pipeline, "run", breaks)
+        await fleet.becomes("yard", CameraState.LIVE)
+    # Left, so the supervisor has ended although the pipeline failed while it was cancelled.
+    assert fleet.attempts["yard"] == 1

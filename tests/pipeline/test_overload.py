@@ -4,9 +4,8 @@ import math
 from collections import Counter
 
 import pytest
-from structlog.testing import capture_logs
 
-from faceanond.pipeline.overload import LONGEST_PAUSE, LOOK_EVERY, PERSISTS, WINDOW, Ladder, tell
+from faceanond.pipeline.overload import LONGEST_PAUSE, LOOK_EVERY, PERSISTS, WINDOW, Ladder
 from faceanond.status import OverloadState
 
 NONE, DROPPING, REDUCED, CONCEALING = OverloadState
@@ -171,20 +170,6 @@ def test_a_camera_without_pictures_says_nothing_new() -> None:
 def test_a_delay_must_leave_time_for_the_verdict(delay: float) -> None:
     with pytest.raises(ValueError, match="delay"):
         Ladder(1.0, delay=delay)
-
-
-def test_each_move_is_told_with_what_can_be_done() -> None:
-    ladder = Ladder(1.0)
-    with capture_logs() as lines:
-        ladder.state, ladder.rate = REDUCED, 4.5
-        tell("lobby", DROPPING, ladder)
-        ladder.state, ladder.rate = NONE, math.inf
-        tell("lobby", REDUCED, ladder)
-    worse, better = lines
-    assert (worse["log_level"], worse["camera"], worse["state"], worse["fps"]) == ("warning", "lobby", "reduced", "4.5")
-    assert "min_size" in worse["remedy"]
-    assert (better["log_level"], better["state"]) == ("info", "none")
-    assert "remedy" not in better
 
 
 def test_without_a_picture_that_came_out_nothing_speaks_for_a_faster_rate() -> None:

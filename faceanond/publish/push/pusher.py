@@ -7,13 +7,13 @@ The camera is never touched: a push only reads its stream, and loses packets of 
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
 import structlog
 
+from faceanond.attempt import attempt
 from faceanond.backoff import Backoff
 from faceanond.clock import Clock
 from faceanond.errors import PushError, PushFault
@@ -25,8 +25,8 @@ from faceanond.status import PushState, PushStatus
 
 log = structlog.get_logger(__name__)
 
-TOLD_EVERY = 60.0
-"""Seconds between two log lines about the same trouble with one server."""
+TOLD_EVERY = 300.0
+"""Seconds between two log lines about the same trouble with one server, which forty cameras may share."""
 LONGEST_WAIT = 600.0
 """Seconds at most for which a server's Retry-After is obeyed."""
 
@@ -86,25 +86,19 @@ class Pusher:
     async def _once(self) -> float:
         """One attempt; returns the seconds to wait before the next one. Raises StreamClosedError."""
         self._change(PushState.CONNECTING)
-        # In a task of its own, which gives its error as a value: before Python 3.13 a TaskGroup inside the attempt that
-        # fails in the moment of a stop hides the stop, and one that fails at any time leaves a cancellation behind.
-        async with asyncio.TaskGroup() as tasks:
-            attempt = tasks.create_task(self._attempt(), name=f"push attempt:{self._target.camera}")
-        outcome = PushError(PushFault.INTERNAL, "the attempt was given up") if attempt.cancelled() else attempt.result()
-        if isinstance(outcome, StreamClosedError):
-            raise outcome
-        return self._failed(outcome)
+        error = await attempt(self._attempt(), name=f"push attempt:{self._target.camera}")
+        if isinstance(error, StreamClosedError):
+            raise error
+        if error is None:
+            error = PushError(PushFault.CLOSED, "the server ended the session")
+        elif not isinstance(error, PushError):
+            # A defect in pushing must end neither the other cameras nor the daemon.
+            log.error("push failed by a defect", camera=self._target.camera, exc_info=error)
+            error = PushError(PushFault.INTERNAL, "internal error; see the log")
+        return self._failed(error)
 
-    async def _attempt(self) -> PushError | StreamClosedError:
-        """How one attempt ended."""
-        try:
-            await self._make(self._target, self._stream, self._connected).run()
-        except (PushError, StreamClosedError) as error:
-            return error
-        except Exception:  # a defect in pushing must end neither the other cameras nor the daemon
-            log.exception("push failed by a defect", camera=self._target.camera)
-            return PushError(PushFault.INTERNAL, "internal error; see the log")
-        return PushError(PushFault.CLOSED, "the server ended the session")
+    async def _attempt(self) -> None:
+        await self._make(self._target, self._stream, self._connected).run()
 
     def _connected(self) -> None:
         self._up_at = self._clock.monotonic()

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import structlog
 
+from faceanond.attempt import attempt
 from faceanond.backoff import Backoff
 from faceanond.clock import Clock
 from faceanond.config.record import RecordOptions
@@ -90,19 +91,19 @@ class Recorder:
         backoff = Backoff()
         while True:
             started = self._clock.monotonic()
-            try:
-                async with self._stream.subscribe("record", watching=False, room=ROOM) as reader:
-                    await self._record(reader)
-            except StreamClosedError:
+            error = await attempt(self._read(), name=f"recording:{self.camera}")
+            if isinstance(error, StreamClosedError):
                 return
-            except RecordError as error:
-                delay = backoff.failed(self._clock.monotonic() - started)
-                self.failed(error, delay)
-            except Exception:
-                delay = backoff.failed(self._clock.monotonic() - started)
-                log.exception("recording failed", camera=self.camera)
-                self.failed(RecordError(RecordFault.INTERNAL, "recording failed"), delay)
+            delay = backoff.failed(self._clock.monotonic() - started)
+            if not isinstance(error, RecordError):
+                log.error("recording failed", camera=self.camera, exc_info=error)
+                error = RecordError(RecordFault.INTERNAL, "recording failed")
+            self.failed(error, delay)
             await self._clock.sleep(delay)
+
+    async def _read(self) -> None:
+        async with self._stream.subscribe("record", watching=False, room=ROOM) as reader:
+            await self._record(reader)
 
     def failed(self, error: RecordError, retry_in: float) -> None:
         """Counts a failure and tells of it."""

@@ -14,6 +14,7 @@ from functools import partial
 
 import structlog
 
+from faceanond.attempt import attempt
 from faceanond.backoff import Backoff
 from faceanond.clock import Clock
 from faceanond.config.record import Record, RecordOptions
@@ -89,11 +90,11 @@ class Recordings:
             # What was recorded before still gets older when nothing is recorded any more.
             while await self._is_due(writers):
                 started = self._clock.monotonic()
-                try:
-                    await self._run(writers)
-                except* Exception:  # the edge between a defect here and the daemon, which goes on; with its traceback
+                # The edge between a defect here and the daemon, which goes on.
+                error = await attempt(self._run(writers), name="recordings' work")
+                if error is not None:
                     delay = backoff.failed(self._clock.monotonic() - started)
-                    log.exception("recording failed", retry_in=round(delay, 1))
+                    log.error("recording failed", retry_in=round(delay, 1), exc_info=error)
                     self._failed(RecordError(RecordFault.INTERNAL, "recording failed"), delay)
                     await self._clock.sleep(delay)
         except (OSError, RecordError) as error:

@@ -11,6 +11,8 @@ import structlog
 
 from faceanond.publish import h264
 from faceanond.publish.packet import CLOCK_RATE
+from faceanond.publish.record.disk import SegmentFile
+from faceanond.publish.record.index import Segment
 from faceanond.publish.record.recorder import ROOM
 from faceanond.status import RecordState
 from tests.conftest import FakeClock
@@ -220,6 +222,22 @@ async def test_a_disk_that_hangs_at_the_end_does_not_hold_it_up(tmp_path: Path, 
         async with asyncio.timeout(5):
             await made.stop()
         assert [file.fragments for file in made.strays] == [1]
+
+
+async def test_a_defect_in_closing_a_file_does_not_keep_the_recorder_from_ending(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(file: SegmentFile) -> Segment | None:
+        raise ZeroDivisionError("a defect of ours")
+
+    async with studio(tmp_path, clock) as made:
+        await made.feed(fake(60))
+        monkeypatch.setattr(made.disk, "finish", breaks)
+        assert made.task is not None
+        made.task.cancel()
+        ended, _ = await asyncio.wait([made.task], timeout=3.0)
+        assert ended
+        assert made.task.cancelled()
 
 
 async def test_the_times_of_the_encoder_and_the_files_agree(tmp_path: Path, clock: FakeClock) -> None:
