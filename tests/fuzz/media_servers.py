@@ -7,9 +7,10 @@ import random
 from aiortc.sdp import SessionDescription
 
 from faceanond.errors import PushError
-from faceanond.publish.push.delivery import pair, parameter
+from faceanond.publish.push.delivery import parameter
 from faceanond.publish.push.login import Login
 from faceanond.publish.push.replies import MAX_BODY, MAX_HEAD, Replies, Reply
+from faceanond.publish.rtsp.transport import pair
 from faceanond.publish.webrtc.whip_sdp import read_answer
 from tests.fuzz.mutate import mutated
 from tests.fuzz.targets import OFFERS, REPORTS, SDP_WORDS
