@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.may_block]
 MP4 = "/cameras/hall/stream.mp4"
 CAMERA = '[cameras.hall]\nsource = "demo:?size=320x240&fps=15"\n'
 """Small, so that a loaded machine keeps up with it."""
-SHOWN = "document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames"
+SHOWN = "(document.querySelector('video')?.getVideoPlaybackQuality().totalVideoFrames ?? 0)"
 EMBED = f"""(() => {{
     const video = document.createElement("video");
     video.muted = true;
