@@ -95,7 +95,7 @@ def test_a_port_in_use_is_told_with_what_to_do(tmp_path: Path) -> None:
         port = running.url.rpartition(":")[2]
         result = run_command("demo", "--port", port, "--set", "rtsp.listen=127.0.0.1:0")
         assert result.returncode == 3
-        assert f"http.listen: 127.0.0.1:{port} is in use" in result.stderr
+        assert f"http.listen: cannot listen on TCP 127.0.0.1:{port}: another program uses this port" in result.stderr
         rtsp = running.rtsp.rpartition(":")[2]
         result = run_command("demo", "--port", "0", "--set", f"rtsp.listen=127.0.0.1:{rtsp}")
         assert result.returncode == 3

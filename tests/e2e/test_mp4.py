@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import pwd
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -99,7 +101,7 @@ def _vlc_plays(url: str, folder: Path) -> None:
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         os.chown(home, nobody.pw_uid, nobody.pw_gid)
-        for parent in folder.parents[:2]:
+        for parent in itertools.takewhile(lambda parent: parent != Path(tempfile.gettempdir()), folder.parents):
             parent.chmod(0o755)
         folder.chmod(0o755)
         options = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}

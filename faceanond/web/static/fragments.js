@@ -77,6 +77,7 @@ class Buffered {
     }
     this.buffer = this.source.addSourceBuffer(type);
     this.buffer.addEventListener("updateend", () => {
+      if (this.source.readyState !== "open") return; // the video plays something else by now
       this.steer();
       this.pump();
     });
