@@ -32,6 +32,10 @@ REFUSED = 10.0
 """Seconds for a player whose machine answers that its port is closed: it was killed."""
 LEFT = 2.0
 """Seconds after a player's RTCP BYE in which its TEARDOWN may still come."""
+TOO_SLOW = 60.0
+"""Seconds of losing pictures after which a player over TCP is dropped: its line does not carry the stream."""
+RECOVERED = 10.0
+"""Seconds without a loss that end such a time."""
 PROTOCOL = "rtsp"
 """How its viewers are counted."""
 
@@ -58,6 +62,9 @@ class Session:
         self._reader: Reader | None = None
         self._pump: asyncio.Task[None] | None = None
         self._heard = clock.monotonic()
+        self._lost = 0
+        # Since when it loses pictures, and when it last did; None while it loses none.
+        self._losing: tuple[float, float] | None = None
         self._left: float | None = None
         self._reports = Reports(self.packetiser, camera=stream.camera, clock=clock)
 
@@ -94,24 +101,36 @@ class Session:
             self.stream.request_keyframe()
 
     def overdue(self) -> str | None:
-        """Why the player must be gone; None while it need not be.
+        """Why the player must be gone; None while it need not be. Asked every second.
 
         Over TCP a player that reads is alive, whatever it says: many never send anything. The connection notices one
-        that does not read.
+        that does not read; here one is noticed that reads too slowly.
         """
         now = self._clock.monotonic()
         silent = now - self._heard
         if self._left is not None and now - self._left >= LEFT:
             return "it said goodbye"
-        if self._delivery is None or (self.playing and self._delivery.name == "tcp"):
+        if self._delivery is None:
             return None
+        if self._reader is not None and self._delivery.name == "tcp":
+            return "its line is too slow for the stream" if self._loses(self._reader, now) else None
         if self._delivery.refused_at is not None and silent >= REFUSED:
             return "its port is closed"
         return "no sign of life" if silent >= TIMEOUT else None
 
+    def _loses(self, reader: Reader, now: float) -> bool:
+        """Whether it has been losing pictures for too long."""
+        if reader.dropped != self._lost:
+            self._lost = reader.dropped
+            self._losing = (self._losing[0] if self._losing is not None else now, now)
+        elif self._losing is not None and now - self._losing[1] >= RECOVERED:
+            self._losing = None
+        return self._losing is not None and self._losing[1] - self._losing[0] >= TOO_SLOW
+
     async def cue(self) -> EncodedPacket | None:
         """Subscribes and waits a moment for the first packet; None when it does not come. Raises StreamClosedError."""
         self._reader = self.stream.subscribe(PROTOCOL)
+        self._lost, self._losing = 0, None
         return await soon(self._clock, self._reader.get())
 
     def start(self, first: EncodedPacket | None, tasks: asyncio.TaskGroup) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from faceanond.publish import rtp
-from faceanond.publish.rtsp.session import FIRST_PICTURE, Session, soon
-from faceanond.publish.stream import Stream, StreamClosedError
+from faceanond.publish.rtsp.session import FIRST_PICTURE, RECOVERED, TOO_SLOW, Session, soon
+from faceanond.publish.stream import RING_PACKETS, Stream, StreamClosedError
 from tests.conftest import FakeClock, settle
 from tests.publish.sealed import packet
 
@@ -75,6 +75,39 @@ async def test_a_playing_tcp_player_is_never_overdue_by_silence(stream: Stream, 
     stream.write(packet(0, keyframe=True, encoded=clock.monotonic()))
     await session.cue()
     assert session.overdue() is None
+    session.end()
+
+
+async def seconds(count: float, stream: Stream, clock: FakeClock, session: Session, *, read: bool) -> list[str | None]:
+    """What the server hears in so many looks, a second apart, while pictures come that nobody reads, or the player."""
+    heard = []
+    for _ in range(int(count)):
+        for number in range(1 if read else RING_PACKETS + 1):
+            stream.write(packet(number, keyframe=number == 0, encoded=clock.monotonic()))
+        if read:
+            assert session._reader is not None
+            await session._reader.get()
+        await clock.advance(1.0)
+        heard.append(session.overdue())
+    return heard
+
+
+async def test_a_tcp_player_that_loses_pictures_for_a_minute_is_dropped(stream: Stream, clock: FakeClock) -> None:
+    session = session_with(stream, clock, Recorder("tcp"))
+    stream.write(packet(0, keyframe=True, encoded=clock.monotonic()))
+    await session.cue()
+    assert await seconds(TOO_SLOW, stream, clock, session, read=False) == [None] * int(TOO_SLOW)
+    assert await seconds(1, stream, clock, session, read=False) == ["its line is too slow for the stream"]
+    session.end()
+
+
+async def test_a_tcp_player_that_catches_up_is_given_another_minute(stream: Stream, clock: FakeClock) -> None:
+    session = session_with(stream, clock, Recorder("tcp"))
+    stream.write(packet(0, keyframe=True, encoded=clock.monotonic()))
+    await session.cue()
+    for _ in range(3):
+        assert set(await seconds(TOO_SLOW - 10, stream, clock, session, read=False)) == {None}
+        assert set(await seconds(RECOVERED + 2, stream, clock, session, read=True)) == {None}
     session.end()
 
 
