@@ -48,7 +48,8 @@ def read_answer(text: str, *, loopback: bool) -> str:
         raise _malformed("its media section is not the video that was offered")
     if media[1] == "0" or "a=inactive" in video:
         raise PushError(PushFault.REFUSED, "the server does not take the video: does it know H.264 Baseline?")
-    codecs = list(_codecs(video, media[2].split()))
+    types = [number for number in media[2].split() if int(number) < 128]
+    codecs = list(_codecs(video, types))
     if not any(line.startswith("a=rtpmap") for line in codecs):
         raise PushError(PushFault.REFUSED, "the server does not take H.264 Baseline")
     mid = next((value for value in _values(video, "mid") if MID.fullmatch(value)), None)
@@ -61,7 +62,7 @@ def read_answer(text: str, *, loopback: bool) -> str:
         "t=0 0",
         *(["a=ice-lite"] if "a=ice-lite" in session else []),
         f"a=group:BUNDLE {mid}",
-        f"m=video 9 UDP/TLS/RTP/SAVPF{media[2]}",
+        f"m=video 9 UDP/TLS/RTP/SAVPF {' '.join(types)}",
         "c=IN IP4 0.0.0.0",
         f"a=mid:{mid}",
         "a=recvonly",

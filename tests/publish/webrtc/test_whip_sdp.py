@@ -121,6 +121,12 @@ def test_what_makes_no_sense_is_refused(text: str) -> None:
     assert caught.value.fault is PushFault.MALFORMED
 
 
+def test_a_payload_type_that_cannot_be_one_is_left_out() -> None:
+    text = ANSWER.replace("UDP/TLS/RTP/SAVPF ", "UDP/TLS/RTP/SAVPF 502 ", 1)
+    assert text != ANSWER
+    assert " 502" not in read_answer(text, loopback=True)
+
+
 @given(st.data())
 def test_a_damaged_answer_is_refused_or_readable(data: st.DataObject) -> None:
     text = ANSWER
