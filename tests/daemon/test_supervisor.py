@@ -130,16 +130,16 @@ async def test_a_camera_that_stays_away_is_told_now_and_then_and_another_trouble
     told: list[dict[str, Any]] = []
     monkeypatch.setattr(module.log, "warning", lambda words, **fields: told.append({"words": words, **fields}))
     timeout = SourceError(SourceFault.STALLED, "no further picture came")
-    async with supervised({"yard": [UNREACHABLE] * 20 + [timeout]}, clock) as fleet:
-        for attempt in range(1, 21):
+    async with supervised({"yard": [UNREACHABLE] * 40 + [timeout]}, clock) as fleet:
+        for attempt in range(1, 41):
             await fleet.reaches("yard", attempt)
             await fleet.becomes("yard", CameraState.RETRYING)
             await clock.advance(LONGEST)
-        await fleet.reaches("yard", 21)
+        await fleet.reaches("yard", 41)
         await fleet.becomes("yard", CameraState.RETRYING)
     assert {line["words"] for line in told} == {"camera lost"}
     assert (told[0]["reason"], told[-1]["reason"]) == ("unreachable", "stalled")
-    assert 3 <= len(told) <= 2 + 20 * LONGEST / module.TOLD_EVERY
+    assert 3 <= len(told) <= 2 + 40 * LONGEST / module.TOLD_EVERY
     assert told[1]["attempts"] > 5
 
 
