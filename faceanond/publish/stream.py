@@ -110,8 +110,9 @@ class Reader:
         self._arrived.set()
 
     def _fits(self, packet: EncodedPacket) -> bool:
-        room = self._room or Room(RING_PACKETS, RING_BYTES)
-        return len(self._ring) < room.packets and self._size + len(packet.data) <= room.size
+        # Asked for every packet of every reader, so nothing is made here.
+        packets, size = (RING_PACKETS, RING_BYTES) if self._room is None else (self._room.packets, self._room.size)
+        return len(self._ring) < packets and self._size + len(packet.data) <= size
 
     def _drop(self, packets: int) -> None:
         self.dropped += packets
