@@ -162,6 +162,11 @@ def lab() -> Iterator[Lab]:
             if result.returncode:
                 pytest.skip(f"network namespaces are not allowed here (they need root): {result.stderr.strip()}")
             made.append(space)
+            # An IPv6 address is ready a second or two after its link, and Chromium then drops what it is just loading
+            # (ERR_NETWORK_CHANGED). -e: a kernel without IPv6 has no such setting.
+            space.run(
+                "sysctl", "-e", "-q", "-w", *(f"net.ipv6.conf.{each}.disable_ipv6=1" for each in ("all", "default"))
+            )
             space.run("ip", "link", "set", "lo", "up")
         _link(rows.router, OUTSIDE, "viewer", rows.viewer, VIEWER)
         _link(rows.router, INSIDE, "server", rows.server, SERVER)
