@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faceanond.redact import redact
+from faceanond.redact import SHORTEST_EVERYWHERE, redact
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,39 @@ def test_an_empty_secret_masks_nothing() -> None:
 def test_a_password_in_a_url_never_survives(password: str, tail: str) -> None:
     secret = f"zq{password}qz"
     assert secret not in redact(f"rtsp://user:{secret}@host/{tail.replace(secret, '')}")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a camera that was away", "*** camera that was away"),
+        ("login with 'a' failed", "login with '***' failed"),
+        ("user-id=admin user-pw=a", "user-id=admin user-pw=***"),
+        ("admin:a@10.0.0.1", "admin:***@10.0.0.1"),
+        ("rtsp://a:a@lan/a", "rtsp://***@lan/***"),
+        ("http://lan/v?pwd=a&size=max", "http://lan/v?pwd=***&size=***"),
+        ("/user=x_password=a_channel=1.sdp", "/user=***_password=***_channel=1.sdp"),
+        (r"'camera\na\tbad'", r"'camera\n***\tbad'"),
+        (r"b'\x00a\x00'", r"b'\x00***\x00'"),
+        ("name%3Aa%40lan", "name%3A***%40lan"),
+        ("a", "***"),
+        ("a_a", "***_***"),
+        ("bandä", "bandä"),
+    ],
+)
+def test_a_very_short_secret_is_masked_where_it_stands_alone(text: str, shown: str) -> None:
+    assert redact(text, {"a"}) == shown
+
+
+@given(
+    secret=st.text(alphabet=st.characters(categories=["L", "N"]), min_size=1, max_size=SHORTEST_EVERYWHERE - 1),
+    before=st.sampled_from(["", " ", "'", '"', "=", ": ", ":", "(", "-", "_", "\n", "%3A", "\\n", "\\x00"]),
+    after=st.sampled_from(["", " ", "'", '"', ",", ")", "@", "&", "-", "_", "\n", "%40", "\\n"]),
+)
+def test_no_short_secret_survives_between_marks(secret: str, before: str, after: str) -> None:
+    assert redact(f"{before}{secret}{after}", {secret}).startswith(f"{before}***")
+
+
+def test_four_characters_are_masked_inside_words_too() -> None:
+    assert redact("wordlive: live", {"live"}) == "word***: ***"
+    assert redact("olive", {"liv"}) == "olive"
