@@ -9,7 +9,8 @@ from functools import lru_cache
 MASK = "***"
 SHORTEST_EVERYWHERE = 4
 """Characters from which on a secret is masked inside other words, too. A shorter one is a part of too many of them: the
-password "a" would leave nothing of a log to read. It is masked where it stands alone, and in the places below always."""
+password "a" would leave nothing of a log to read. It is masked where it stands alone, and always in the places below.
+"""
 # user:password@ in any URL, also where the password itself holds "@" or ":": greedy up to the last "@" before the path.
 _USERINFO = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<userinfo>[^/\s?#'\"]*)@")
 # Every value of a URL's query: cameras call passwords "loginpas", "psw", "p" or whatever they like.

@@ -213,6 +213,11 @@ class Push(Table):
     password: SecretStr = Field(default=SecretStr(""), description="password at an RTSP server")
     token: SecretStr = Field(default=SecretStr(""), description="bearer token at a WHIP server; none when empty")
     transport: Literal["tcp", "udp"] = Field(default="tcp", description="how RTSP carries the pictures")
+    allow_basic: bool = Field(
+        default=False,
+        description="whether an rtsp: server on another machine that offers Basic only gets the password, readable for "
+        "anyone in between; without it that push fails",
+    )
     tls_verify: bool = Field(
         default=True, description="whether the certificate of an rtsps: or https: server is checked"
     )

@@ -57,7 +57,7 @@ class RtspAnswers:
 
     async def run(self, data: bytes) -> None:
         """The first byte says how large the pieces are."""
-        replies, login, step = Replies(), Login("cam", 'ge"heim'), 1 + data[0] * data[0]
+        replies, login, step = Replies(), Login("cam", 'ge"heim', allow_basic=True), 1 + data[0] * data[0]
         try:
             for place in range(1, len(data), step):
                 replies.feed(data[place : place + step])

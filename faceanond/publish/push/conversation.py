@@ -23,6 +23,11 @@ ANSWER = 10.0
 MOST_LOGINS = 3
 """Times that one request is asked again with a login: a stale nonce is renewed, a wrong password stays wrong."""
 READ = 64 * 1024
+UNKNOWN_LOGIN = "the server asks for a login of a kind that is not known here; Basic and Digest (MD5, SHA-256) are"
+READABLE = (
+    "the server asks for the password by Basic only, which anyone in between could read; push over rtsps:, let the "
+    "server offer Digest (MediaMTX: rtspAuthMethods: [digest]), or set allow_basic = true in [push]"
+)
 REDIRECTS = frozenset((300, 301, 302, 303, 305, 307, 308))
 
 
@@ -95,10 +100,7 @@ class Conversation:
                     PushFault.UNAUTHORISED, "the server asks for a login; give username and password in [push]"
                 )
             if not self._login.take(reply.header("www-authenticate")):
-                raise PushError(
-                    PushFault.UNAUTHORISED,
-                    "the server asks for a login of a kind that is not known here; Basic and Digest (MD5, SHA-256) are",
-                )
+                raise PushError(PushFault.UNAUTHORISED, READABLE if self._login.basic_only else UNKNOWN_LOGIN)
             # The first 401 may come in mid-session, too: some servers change the nonce without a word.
             if attempt and not self._login.stale:
                 break

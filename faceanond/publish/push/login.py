@@ -1,6 +1,8 @@
 """The login at an RTSP server: Basic and Digest (RFC 7617, RFC 7616, and RFC 2069 for old servers). Pure.
 
-The rule: of what the server offers the strongest is used: Digest with SHA-256, Digest with MD5, Basic.
+The rule: of what the server offers the strongest is used: Digest with SHA-256, Digest with MD5, Basic. Basic sends the
+password readable, so it is used only where the caller allows it; a server, or whoever poses as one, cannot ask it out
+of us.
 """
 
 from __future__ import annotations
@@ -86,20 +88,34 @@ def _end(pattern: re.Pattern[str], text: str, place: int) -> int:
 
 
 class Login:
-    """Answers one server's challenges with one user's name and password."""
+    """Answers one server's challenges with one user's name and password.
 
-    def __init__(self, username: str, password: str, *, cnonce: Callable[[], str] = lambda: secrets.token_hex(8)):
+    `basic_only` says after `take` whether the server offered nothing better than a Basic that is not allowed.
+    """
+
+    def __init__(
+        self,
+        username: str,
+        password: str,
+        *,
+        allow_basic: bool,
+        cnonce: Callable[[], str] = lambda: secrets.token_hex(8),
+    ) -> None:
         self._username = username
         self._password = password
+        self._allow_basic = allow_basic
         self._cnonce = cnonce
         self._challenge: Challenge | None = None
         self._count = 0
+        self.basic_only = False
 
     def take(self, header: str) -> bool:
-        """Chooses among the challenges of a 401 answer; False when none of them is known here."""
-        offers = [challenge for challenge in challenges(header) if challenge.strength]
+        """Chooses among the challenges of a 401 answer; False when none of them is known here, or allowed."""
+        known = [challenge for challenge in challenges(header) if challenge.strength]
+        offers = [challenge for challenge in known if challenge.scheme != "basic" or self._allow_basic]
         self._challenge = max(offers, key=lambda offer: offer.strength, default=None)
         self._count = 0
+        self.basic_only = bool(known) and not offers
         return self._challenge is not None
 
     @property

@@ -20,7 +20,7 @@ from faceanond.publish.deadline import first_of, within
 from faceanond.publish.push.conversation import ANSWER, Conversation, require
 from faceanond.publish.push.delivery import Delivery, UdpDelivery, parameter
 from faceanond.publish.push.login import Login
-from faceanond.publish.push.network import Network
+from faceanond.publish.push.network import Network, within_machine
 from faceanond.publish.push.replies import Reply
 from faceanond.publish.push.target import Target
 from faceanond.publish.rtp import Packetiser
@@ -80,12 +80,23 @@ class RtspPush:
         target, settings = self._target, self._target.settings
         tls = await self._network.tls(verify=settings.tls_verify) if target.encrypted else None
         reader, writer = await self._network.connect(target.host, target.port, tls)
-        login = Login(settings.username, settings.password.get_secret_value()) if settings.username else None
-        talk = Conversation(reader, writer, login, clock=self._clock)
+        talk = Conversation(reader, writer, self._login(writer), clock=self._clock)
         try:
             yield talk
         finally:
             await talk.output.close()
+
+    def _login(self, writer: asyncio.StreamWriter) -> Login | None:
+        settings = self._target.settings
+        if not settings.username:
+            return None
+        own, peer = writer.get_extra_info("sockname"), writer.get_extra_info("peername")
+        unread = self._target.encrypted or (own and peer and within_machine(str(own[0]), str(peer[0])))
+        return Login(
+            settings.username,
+            settings.password.get_secret_value(),
+            allow_basic=settings.allow_basic or bool(unread),
+        )
 
     async def _record(self, talk: Conversation) -> None:
         url = self._target.url

@@ -16,8 +16,9 @@ RFC_7616 = (
 """The example of section 3.9.1."""
 
 
-def login(username: str = "Mufasa", password: str = "Circle of Life") -> Login:
-    return Login(username, password, cnonce=lambda: "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ")
+def login(username: str = "Mufasa", password: str = "Circle of Life", *, allow_basic: bool = True) -> Login:
+    cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
+    return Login(username, password, allow_basic=allow_basic, cnonce=lambda: cnonce)
 
 
 def answered(header: str, *, who: Login | None = None) -> str:
@@ -55,7 +56,7 @@ def test_a_server_of_the_old_kind_without_qop() -> None:
 
 
 def test_basic() -> None:
-    assert answered('Basic realm="x"', who=Login("Aladdin", "open sesame")) == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+    assert answered('Basic realm="x"', who=login("Aladdin", "open sesame")) == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
 
 
 def test_each_request_counts_the_nonce_up_and_a_new_nonce_starts_again() -> None:
@@ -90,15 +91,33 @@ def test_digest_is_taken_rather_than_basic_in_either_order() -> None:
         assert answered(header).startswith("Digest ")
 
 
+def test_basic_is_used_only_where_it_is_allowed() -> None:
+    one = login(allow_basic=False)
+    assert not one.take('Basic realm="x"')
+    assert one.basic_only
+    assert one.authorization("GET", "/") is None
+    assert one.take('Basic realm="x", Digest realm="x", nonce="1"')
+    assert not one.basic_only
+    assert (one.authorization("GET", "/") or "").startswith("Digest ")
+
+
+def test_a_server_cannot_ask_for_the_password_after_it_has_asked_for_digest() -> None:
+    one = login(allow_basic=False)
+    assert one.take('Digest realm="x", nonce="1"')
+    assert not one.take('Basic realm="x"')
+    assert one.authorization("GET", "/") is None
+
+
 @pytest.mark.parametrize("header", ["", "Bearer", 'Digest realm="x"', 'Digest nonce="1", algorithm=MD4', ",,,=", '"'])
 def test_a_way_that_is_not_known_is_no_login(header: str) -> None:
     one = login()
     assert not one.take(header)
+    assert not one.basic_only
     assert one.authorization("GET", "/") is None
 
 
 def test_quotes_in_names_are_escaped_and_the_password_is_never_sent() -> None:
-    text = answered('Digest realm="x", nonce="1"', who=Login('a"b\\c', "geheim"))
+    text = answered('Digest realm="x", nonce="1"', who=login('a"b\\c', "geheim"))
     assert r'username="a\"b\\c"' in text
     assert "geheim" not in text
 

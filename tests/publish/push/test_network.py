@@ -12,7 +12,7 @@ import pytest
 
 from faceanond.errors import PushError, PushFault
 from faceanond.publish.push import network as module
-from faceanond.publish.push.network import CONNECT, LOOK_UP, MOST_ADDRESSES, Network
+from faceanond.publish.push.network import CONNECT, LOOK_UP, MOST_ADDRESSES, Network, within_machine
 from tests.conftest import FakeClock
 from tests.daemon.file_server import certified
 from tests.waiting import until
@@ -171,3 +171,19 @@ async def test_a_handshake_that_hangs_is_given_up_and_leaves_nothing_open(clock:
 async def test_our_own_address_towards_a_server_is_known_beforehand(clock: FakeClock) -> None:
     async with Network(clock=clock) as network:
         assert await network.local_address("127.0.0.1", 80) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("own", "peer", "within"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("::1", "::1", True),
+        ("192.168.1.5", "192.168.1.5", True),
+        ("192.168.1.5", "192.168.1.6", False),
+        ("fe80::1%eth0", "fe80::2%eth0", False),
+        ("::ffff:10.0.0.1", "::ffff:127.0.0.1", True),
+        ("10.0.0.1", "203.0.113.9", False),
+    ],
+)
+def test_a_connection_within_this_machine_is_told_from_one_that_leaves_it(own: str, peer: str, within: bool) -> None:
+    assert within_machine(own, peer) is within

@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from faceanond.publish.push.rtsp import REFUSED, STALLED, RtspPush
 from faceanond.publish.push.target import target
 from faceanond.publish.stream import Stream, StreamClosedError
 from tests.conftest import FakeClock
+from tests.daemon.file_server import certified
 from tests.publish.push.media_server import CLOSE, HANG, Asked, MediaServer, serving
 from tests.publish.sealed import packet
 from tests.waiting import until
@@ -264,6 +266,57 @@ async def test_a_login_that_does_not_help_is_told(
     assert words in str(error)
     assert "wrong" not in str(error)
     assert len(server.asked) <= 2
+
+
+BASIC = 'RTSP/1.0 401 UnauthorizedCRLFCSEQCRLFWWW-Authenticate: Basic realm="x"CRLFCRLF'
+
+
+def basic_only() -> MediaServer:
+    """MediaMTX as it comes: everybody may ask for its methods, and Basic is all that it knows."""
+    return MediaServer(
+        answers={"ANNOUNCE": lambda request: None if "Authorization" in request.headers else BASIC},
+    )
+
+
+async def test_a_server_on_this_machine_gets_the_password_by_basic(clock: FakeClock) -> None:
+    server = basic_only()
+    async with serving(server) as url, pushing(url, clock, username="cam", password="geheim") as push:
+        await recording(server, push)
+    assert server.asked[2].headers["Authorization"] == "Basic Y2FtOmdlaGVpbQ=="
+
+
+async def test_a_server_elsewhere_that_offers_basic_only_gets_no_password(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "within_machine", lambda own, peer: False)
+    server = basic_only()
+    async with serving(server) as url, pushing(url, clock, username="cam", password="geheim") as push:
+        error = await push.error()
+    assert isinstance(error, PushError)
+    assert error.fault is PushFault.UNAUTHORISED
+    assert "rtsps:" in str(error)
+    assert "rtspAuthMethods: [digest]" in str(error)
+    assert "allow_basic = true in [push]" in str(error)
+    assert all("Authorization" not in request.headers for request in server.asked)
+
+
+async def test_it_gets_the_password_where_that_is_allowed(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "within_machine", lambda own, peer: False)
+    server = basic_only()
+    settings = {"username": "cam", "password": "geheim", "allow_basic": True}
+    async with serving(server) as url, pushing(url, clock, **settings) as push:
+        await recording(server, push)
+
+
+async def test_inside_tls_basic_needs_no_leave(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "within_machine", lambda own, peer: False)
+    server = basic_only()
+    tls, _ = certified(tmp_path)
+    settings = {"username": "cam", "password": "geheim", "tls_verify": False}
+    async with serving(server, tls=tls) as url, pushing(url, clock, **settings) as push:
+        await recording(server, push)
 
 
 # Servers that say no
