@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 from cryptography import x509
 
+from faceanond import permissions
 from faceanond.clock import Clock
 from faceanond.errors import FaceanondError, UnavailableError
 
@@ -144,7 +145,9 @@ def problems(certificate: Path, key: Path, now: datetime | None = None) -> Itera
 
 
 def warnings(certificate: Path, key: Path, now: datetime | None = None) -> Iterator[tuple[str, str]]:
-    """What will keep them soon. Silent about what `problems` tells. Blocks."""
+    """What will keep them soon, and a key that is no secret. Silent about what `problems` tells. Blocks."""
+    if complaint := permissions.complaint(key, "the private key"):
+        yield "key", f"{complaint}; the service's user or group must own it then"
     try:
         warning = validity(certificate).warning(now or datetime.now(UTC))
     except CertificateError:

@@ -7,6 +7,7 @@ import heapq
 import itertools
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +62,17 @@ async def settle(rounds: int = 20) -> None:
     """Lets every task that can run do so."""
     for _ in range(rounds):
         await asyncio.sleep(0)
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A folder that every user can enter, which `tmp_path` is not."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        folder.chmod(0o755)
+        if not all(parent.stat().st_mode & 0o001 for parent in folder.parents):
+            pytest.skip(f"others cannot reach {folder}; set TMPDIR to a place where they can")
+        yield folder
 
 
 @pytest.fixture

@@ -8,15 +8,18 @@ from __future__ import annotations
 import ipaddress
 import socket
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path as FilePath
+from urllib.parse import urlsplit
 
 from faceanond import tls
-from faceanond.config.lines import Path, dotted, scan
+from faceanond.config import exposure, syntax
+from faceanond.config.lines import Path, dotted
 from faceanond.config.load import read_text
 from faceanond.config.model import Config, Push, WebRtc
-from faceanond.config.overrides import OverrideError, read
+from faceanond.config.overrides import Override, OverrideError, read
 from faceanond.config.places import Place, Places
 from faceanond.errors import ConfigError, Problem
 
@@ -26,12 +29,14 @@ def findings(config: Config, path: FilePath, overrides: Sequence[str] = ()) -> l
 
     `path` and `overrides` are what `config` was loaded from. Looks at the disk, so it blocks.
     """
-    return _placed(_missing(config), path, overrides)
+    return _placed(_missing(config), path, _reading(path), _given(overrides))
 
 
 def warnings(config: Config, path: FilePath, overrides: Sequence[str] = ()) -> list[Problem]:
-    """What works and may not be meant, such as no cameras, open listeners, or interfaces that do not exist."""
-    return _placed(_risks(config), path, overrides)
+    """What works and may not be meant, such as open listeners, secrets that others can read, or no cameras."""
+    reading, given = _reading(path), _given(overrides)
+    found = chain(_risks(config), exposure.guessable(config), exposure.readable(reading.data, path, given))
+    return _placed(found, path, reading, given)
 
 
 def _missing(config: Config) -> Iterator[tuple[Path, str]]:
@@ -106,9 +111,13 @@ def _listener_risks(config: Config) -> Iterator[tuple[Path, str]]:
 
 
 def _push_risks(here: Path, push: Push) -> Iterator[tuple[Path, str]]:
-    scheme = push.url.partition(":")[0].lower()
-    if scheme == "http" and push.token.get_secret_value():
+    parts = urlsplit(push.url)
+    scheme, elsewhere = parts.scheme, _open(parts.hostname or "")
+    if scheme == "http" and elsewhere and push.token.get_secret_value():
         yield (*here, "url"), "anyone in between can read the token; write https:, or keep to a network of your own"
+    if scheme == "rtsp" and elsewhere and push.allow_basic and push.password.get_secret_value():
+        message = "anyone in between can read the password when the server asks for it by Basic"
+        yield (*here, "allow_basic"), f"{message}; write rtsps:, or let the server offer Digest and remove allow_basic"
     if not push.tls_verify and scheme in {"rtsps", "https"}:
         yield (*here, "tls_verify"), "the media server's certificate is not checked: anyone in between can be it"
     if push.username and not push.password.get_secret_value() and scheme:
@@ -147,18 +156,29 @@ def _exposed(listen: tuple[str, int], what: str) -> str:
     return f"there is no password: whoever reaches {where} sees {what}; add [viewers.NAME] with a password"
 
 
-def _placed(found: Iterator[tuple[Path, str]], path: FilePath, overrides: Sequence[str]) -> list[Problem]:
+def _reading(path: FilePath) -> syntax.Reading:
     try:
-        text = read_text(path)
+        return syntax.read(read_text(path))
     except ConfigError:
         # It was readable a moment ago; the file's first line is as near as it gets.
-        text = ""
-    places = Places(str(path), scan(text))
+        return syntax.read("")
+
+
+def _given(overrides: Sequence[str]) -> list[Override]:
+    given: list[Override] = []
     for number, override in enumerate(overrides):
         try:
-            places.add([read(override, number)])
+            given.append(read(override, number))
         except OverrideError:
             continue
+    return given
+
+
+def _placed(
+    found: Iterable[tuple[Path, str]], path: FilePath, reading: syntax.Reading, given: Sequence[Override]
+) -> list[Problem]:
+    places = Places(str(path), reading.document)
+    places.add(given)
     problems: list[tuple[Place, Problem]] = []
     for key, message in found:
         place = places.of(key)

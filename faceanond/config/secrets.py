@@ -24,6 +24,22 @@ _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<reference>[^{}]*)\}|(?P<broken>\$\{)")
 _FORMS = '"${credential:NAME}", "${env:NAME}" or "${file:PATH}"'
 
 
+def refers(value: str) -> bool:
+    """Whether a text, or a part of it, comes from elsewhere."""
+    return any(match["reference"] for match in _REFERENCE.finditer(value))
+
+
+def read_from(value: str, folder: FilePath) -> list[FilePath]:
+    """The files that a text refers to by `${file:PATH}`; relative ones start at `folder`."""
+    references = (match["reference"] or "" for match in _REFERENCE.finditer(value))
+    return [_at(folder, name) for kind, _, name in (text.partition(":") for text in references) if kind == "file"]
+
+
+def _at(folder: FilePath, name: str) -> FilePath:
+    """Raises RuntimeError for a "~" of nobody."""
+    return folder / FilePath(name).expanduser()
+
+
 class _MissingError(Exception):
     """The reference leads nowhere; the text says what to do."""
 
@@ -103,7 +119,7 @@ class Resolver:
         return value
 
     def _file(self, name: str) -> str:
-        return _read(self._folder / FilePath(name).expanduser(), f'file "{name}"', "create it, readable for this user")
+        return _read(_at(self._folder, name), f'file "{name}"', "create it, readable for this user")
 
 
 def _read(path: FilePath, what: str, advice: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from faceanond.config.check import findings, warnings
 from faceanond.config.load import load
+from faceanond.daemon.demo import demo_config
 from faceanond.errors import Problem
 from tests import certificates
 
@@ -131,7 +132,7 @@ def test_a_push_that_can_be_overheard_is_a_risk_told_once_for_the_fleet(tmp_path
     text = """
         [push]
         url = "http://media/{camera}"
-        token = "x"
+        token = "x-y-z"
         [cameras.a]
         source = "demo:"
         [cameras.b]
@@ -151,6 +152,41 @@ def test_a_push_that_can_be_overheard_is_a_risk_told_once_for_the_fleet(tmp_path
     ]
 
 
+def test_a_push_within_this_machine_can_be_overheard_by_nobody(tmp_path: Path) -> None:
+    for host in ("127.0.0.1:8889", "[::1]:8889", "localhost:8889"):
+        assert warned(tmp_path, f"[push]\nurl = 'http://{host}/{{camera}}/whip'\ntoken = 'x-y-z'{CAMERA}") == []
+        basic = "username = 'u'\npassword = 'x-y-z'\nallow_basic = true"
+        assert warned(tmp_path, f"[push]\nurl = 'rtsp://{host}/{{camera}}'\n{basic}{CAMERA}") == []
+
+
+def test_a_push_that_may_send_its_password_readable_is_a_risk(tmp_path: Path) -> None:
+    text = f"[push]\nurl = 'RTSP://media/{{camera}}'\nusername = 'u'\npassword = 'x-y-z'\nallow_basic = true{CAMERA}"
+    [line] = warned(tmp_path, text)
+    assert line.startswith("c.toml:5: push.allow_basic: anyone in between can read the password when")
+    assert warned(tmp_path, text.replace("RTSP:", "rtsps:")) == []
+    assert warned(tmp_path, text.replace("true", "false")) == []
+
+
+def test_the_shipped_files_carry_no_risk_but_what_they_say_themselves() -> None:
+    root = Path(__file__).resolve().parents[2]
+
+    def keys(name: str) -> list[str]:
+        path = root / name
+        return [f"{problem.key}: {problem.message.partition(';')[0]}" for problem in warnings(load(path), path)]
+
+    assert keys("config.toml") == ["cameras: there are no cameras"]
+    # A container has to listen on every interface of its own; who reaches those, compose.yaml decides.
+    what = "there is no password: whoever reaches 0.0.0.0"
+    assert keys("deploy/config.toml") == [
+        f"http.listen: {what}:8080 sees the pages, the streams and the metrics",
+        f"rtsp.listen: {what}:8554 sees the streams",
+    ]
+
+
+def test_the_demo_carries_no_risk() -> None:
+    assert warnings(demo_config(4, 8080), Path("demo")) == []
+
+
 def test_a_file_that_has_gone_since_is_still_named(tmp_path: Path) -> None:
     path = written(tmp_path, "\n[cameras.a]\nsource = 'file:gone'")
     config = load(path)
@@ -164,7 +200,7 @@ def test_interfaces_that_this_machine_lacks_are_warned_of(tmp_path: Path) -> Non
 
 
 def test_ice_servers_that_are_not_used_are_warned_of(tmp_path: Path) -> None:
-    login = "username = 'u', credential = 'c'"
+    login = "username = 'u', credential = 'secret'"
     urls = "['stuns:a', 'stun:b', 'stun:c', 'turns:d?transport=udp', 'turn:e', 'turns:f']"
     lines = warned(tmp_path, f"[webrtc]\nice_servers = [{{urls = {urls}, {login}}}]" + CAMERA)
     assert [line.split(": ")[2].split(" ")[0] for line in lines] == [
