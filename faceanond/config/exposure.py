@@ -28,7 +28,7 @@ def readable(data: Mapping[str, object], path: FilePath, overrides: Sequence[Ove
     secrets = [(where, value) for where, value in _texts(data, ()) if where[-1] in SECRETS and value]
     written = [where for where, value in secrets if not refers(value)]
     if written and (complaint := permissions.complaint(path, "the passwords and tokens in")):
-        advice = 'or keep them elsewhere, as in "${credential:NAME}", if the service reads it by that right'
+        advice = 'or, where the service itself reads it that way, write "${credential:NAME}" in their place'
         yield written[0], f"{complaint}, {advice}"
     given = [(where, value) for one in overrides for where, value in _texts(one.value, one.path)]
     for where, value in given:

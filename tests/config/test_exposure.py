@@ -33,7 +33,8 @@ def test_passwords_in_a_file_that_all_can_read_are_told_once_at_the_first(public
     [line] = warned(public_folder, f"{CAMERA}[viewers.guard]\npassword = 'hunter-22'")
     assert line.startswith(
         "c.toml:4: cameras.yard.password: every user of this machine can read the passwords and tokens in c.toml "
-        '(mode 0644); run "chmod o= c.toml", or keep them elsewhere, as in "${credential:NAME}"'
+        '(mode 0644); run "chmod o= c.toml", or, where the service itself reads it that way, write '
+        '"${credential:NAME}" in their place'
     )
 
 
