@@ -18,7 +18,7 @@ LAYERS = [
     },
     {"status", "tls", "sockets"},
     {"config"},
-    {"access", "logins"},
+    {"access", "logins", "shares"},
     {"connections"},
     {"detect"},
     {"capture", "inference", "track", "anonymise", "publish"},

@@ -339,6 +339,13 @@ class Viewer(Table):
         min_length=1,
         description='the cameras that this viewer may see, by name; "*" stands for any letters, as in "yard-*"',
     )
+    max_streams: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="the most streams that this viewer may watch at the same time, over WebRTC, stream.mp4 and RTSP "
+        "together; no limit of its own when not set",
+    )
 
 
 class Log(Table):

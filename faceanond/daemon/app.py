@@ -40,6 +40,7 @@ from faceanond.pipeline.selftest import CAMERA, anonymiser_hides, detector_answe
 from faceanond.publish.record.service import Recordings
 from faceanond.publish.rtsp.server import RtspServer
 from faceanond.publish.webrtc.service import WhepService
+from faceanond.shares import Shares
 from faceanond.status import InferenceStatus
 from faceanond.web.app import build
 from faceanond.web.server import serving
@@ -64,6 +65,7 @@ class App:
         self._announce = announce
         self._access = Access(config.viewers)
         self._failures = FailedLogins(clock)
+        self._shares = Shares(config.viewers, clock=clock)
         self._fleet = Fleet(config.cameras, clock=clock)
         self._recordings = Recordings(
             config.record, {name: camera.record for name, camera in config.cameras.items()}, clock=clock
@@ -100,7 +102,7 @@ class App:
     async def _listen(self, stack: AsyncExitStack, pages: Executor) -> None:
         """Opens every listener; each is closed by the stack."""
         config, clock, find = self._config, self._clock, self._fleet.stream
-        whep = await stack.enter_async_context(WhepService(find, config.webrtc, clock=clock))
+        whep = await stack.enter_async_context(WhepService(find, config.webrtc, clock=clock, shares=self._shares))
         metrics = Metrics(
             self._fleet.cameras,
             self._statistics,
@@ -113,7 +115,9 @@ class App:
         )
         rtsp = None
         if config.rtsp.enabled:
-            players = RtspServer(find, config.rtsp, clock=clock, access=self._access, failures=self._failures)
+            players = RtspServer(
+                find, config.rtsp, clock=clock, access=self._access, failures=self._failures, shares=self._shares
+            )
             rtsp = await stack.enter_async_context(players)
         page = build(
             self._fleet,
@@ -123,6 +127,7 @@ class App:
             config.http,
             access=self._access,
             failures=self._failures,
+            shares=self._shares,
             ice_servers=config.webrtc.ice_servers,
             clock=clock,
             versions=lambda: self._versions,

@@ -14,6 +14,7 @@ from faceanond.access import Access, Viewer
 from faceanond.clock import Clock, SystemClock
 from faceanond.config.model import Http, IceServer
 from faceanond.logins import FailedLogins
+from faceanond.shares import Shares
 from faceanond.status import CameraStatus
 from faceanond.web.api import camera_json
 from faceanond.web.assets import ASSETS
@@ -38,6 +39,7 @@ def build(
     *,
     access: Access,
     failures: FailedLogins | None = None,
+    shares: Shares | None = None,
     ice_servers: tuple[IceServer, ...] = (),
     clock: Clock | None = None,
     versions: Callable[[], Mapping[str, Any]] | None = None,
@@ -46,7 +48,8 @@ def build(
     """The application, ready for `server.serving`. `versions` is what `/api/version` adds to our own version.
 
     `access` knows the viewers: there is no default for it, since leaving it out would open everything. `failures` is
-    where all listeners note wrong logins, and players are told of the `ice_servers`.
+    where all listeners note wrong logins, `shares` where they count each viewer's streams, and players are told of the
+    `ice_servers`.
     """
     clock = clock or SystemClock()
     app = web.Application(client_max_size=LARGEST_OFFER)
@@ -54,7 +57,7 @@ def build(
     guard.install(app)
     Auth(access, failures or FailedLogins(clock)).install(app)
     WhepRoutes(fleet, whep, guard, clock, ice_servers).install(app)
-    Mp4Routes(fleet, settings).install(app)
+    Mp4Routes(fleet, settings, shares or Shares({}, clock=clock)).install(app)
     if recordings is not None:
         RecordingRoutes(fleet, recordings).install(app)
     _Routes(fleet, health, metrics, versions or dict).install(app)

@@ -3,8 +3,8 @@
 The page plays the WebSocket: a browser opens six HTTP/1.1 connections to a host and no more, so that six endless
 answers would leave none to ask anything else, while WebSockets are counted apart (255 in Chromium, 200 in Firefox).
 
-A viewer takes one of the `http.max_streams` places. One who is slow loses pictures in its own ring, one who takes
-nothing is cut off, and one whose machine is gone is found, see `receiver`.
+A viewer takes one of the `http.max_streams` places, and one of its own share. One who is slow loses pictures in its own
+ring, one who takes nothing is cut off, and one whose machine is gone is found, see `receiver`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from faceanond.config.model import Http
 from faceanond.publish.mp4_feed import AT_ONCE, EXACT, HOLD, PROTOCOL, Mp4Feed, SizeChangedError, Timing
 from faceanond.publish.packet import CLOCK_RATE
 from faceanond.publish.stream import Stream, StreamClosedError
-from faceanond.web.auth import no_such_camera
+from faceanond.shares import OverShareError, Place, Shares
+from faceanond.web.auth import no_such_camera, viewer_of
 from faceanond.web.problem import ProblemError
 from faceanond.web.receiver import Receiver, ReceiverGoneError
 from faceanond.web.view import Fleet
@@ -50,8 +51,9 @@ HEADERS = {
 class Mp4Routes:
     """The handlers of `/cameras/NAME/stream.mp4` and `/cameras/NAME/stream.ws`."""
 
-    def __init__(self, fleet: Fleet, settings: Http) -> None:
+    def __init__(self, fleet: Fleet, settings: Http, shares: Shares) -> None:
         self._fleet = fleet
+        self._shares = shares
         self._most = settings.max_streams
         self._viewers = 0
 
@@ -69,7 +71,7 @@ class Mp4Routes:
         response = web.StreamResponse(headers=HEADERS)
         response.force_close()
         receiver = Receiver(request.transport)
-        with self._place(), suppress(*ENDS):
+        with self._place(request), suppress(*ENDS):
             async with _watching(stream, EXACT) as feed:
                 media_type, head = await _begun(feed)
                 response.headers[hdrs.CONTENT_TYPE] = media_type
@@ -91,7 +93,7 @@ class Mp4Routes:
         await channel.prepare(request)
         code, words = WSCloseCode.GOING_AWAY, "the camera's stream has ended"
         try:
-            with self._place():
+            with self._place(request):
                 trouble = await _talk(stream, channel, Receiver(request.transport))
         except ProblemError as error:
             trouble = error
@@ -110,15 +112,22 @@ class Mp4Routes:
         return stream
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
-        if self._viewers >= self._most:
-            detail = f"all {self._most} places for viewers are taken (http.max_streams)"
-            raise _later(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_PLACE)
-        self._viewers += 1
+    def _place(self, request: web.Request) -> Iterator[None]:
+        with self._share(request):
+            if self._viewers >= self._most:
+                detail = f"all {self._most} places for viewers are taken (http.max_streams)"
+                raise _later(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_PLACE)
+            self._viewers += 1
+            try:
+                yield
+            finally:
+                self._viewers -= 1
+
+    def _share(self, request: web.Request) -> Place:
         try:
-            yield
-        finally:
-            self._viewers -= 1
+            return self._shares.take(viewer_of(request).name, PROTOCOL)
+        except OverShareError as error:
+            raise _later(HTTPStatus.TOO_MANY_REQUESTS, str(error), error.retry_after) from None
 
 
 async def _begun(feed: Mp4Feed) -> tuple[str, bytes]:

@@ -2,7 +2,7 @@
 
 One decision per status: 400 not a session description, 404 no such camera or session, or not this viewer's, 406 the
 client takes no SDP or offers no codec that is served, 409 the camera has no stream now, 413 body too large, 415 not the
-media type that belongs there, 429 too many from one address, 503 no place for a viewer or stopping.
+media type that belongs there, 429 too many from one address or by one viewer, 503 no place for a viewer or stopping.
 
 PATCH takes candidates that a viewer finds after its offer (trickle ICE). As the draft says, it must name the session's
 entity tag, which never changes (428 without, 412 for another one), and asking for an ICE restart, which is not
@@ -27,6 +27,7 @@ from faceanond.publish.webrtc.errors import (
     TooManyViewersError,
     UnsupportedOfferError,
 )
+from faceanond.shares import OverShareError
 from faceanond.web.auth import no_such_camera, viewer_of
 from faceanond.web.guard import Guard, is_preflight
 from faceanond.web.limit import OfferLimit
@@ -83,6 +84,8 @@ class WhepRoutes:
         try:
             local, remote = _ends(request)
             answer = await self._service.offer(name, sdp, local=local, remote=remote, owner=viewer_of(request).name)
+        except OverShareError as error:
+            raise _later(HTTPStatus.TOO_MANY_REQUESTS, str(error), error.retry_after) from None
         except OfferError as error:
             raise _refusal(error) from None
         headers = CIMultiDict({str(hdrs.LOCATION): f"/whep/{name}/{answer.session_id}", "Accept-Patch": FRAGMENT})

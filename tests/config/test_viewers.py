@@ -24,6 +24,18 @@ def test_a_viewer_with_a_password_sees_every_camera_unless_told_otherwise() -> N
     assert "secret-1" not in repr(config)
 
 
+def test_a_viewer_has_as_many_streams_as_it_likes_unless_told_otherwise() -> None:
+    config = parse('[viewers.a]\npassword = "secret-1"\n[viewers.b]\npassword = "secret-1"\nmax_streams = 3', "c.toml")
+    assert [viewer.max_streams for viewer in config.viewers.values()] == [None, 3]
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "10001", "2.5", '"2"', "true"])
+def test_a_share_is_a_whole_number_from_one(value: str) -> None:
+    (problem,) = problems(f'[viewers.guard]\npassword = "secret-1"\nmax_streams = {value}')
+    assert problem.startswith("c.toml:3: viewers.guard.max_streams: ")
+    assert "a whole number from 1 to 10000" in problem
+
+
 @pytest.mark.parametrize("name", ["guard", "anna@example.org", "Nvr_1.west"])
 @pytest.mark.parametrize("cameras", ['["yard"]', '["yard*"]', '["*"]', '["yard", "*-2"]'])
 def test_names_and_patterns_of_cameras_that_are_there_are_taken(name: str, cameras: str) -> None:

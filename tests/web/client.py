@@ -15,6 +15,7 @@ from faceanond.config.model import Http, IceServer
 from faceanond.logins import FailedLogins
 from faceanond.publish.webrtc.errors import OfferError
 from faceanond.publish.webrtc.service import Answer
+from faceanond.shares import OverShareError
 from faceanond.web.app import build
 from faceanond.web.view import Recordings, Whep
 from tests.web.standin import Camera, Cameras, Pulse, Shelf, exposition
@@ -25,7 +26,7 @@ Client = TestClient[Any, Any]
 class Answering:
     """A WHEP service that answers everything, or with the error that it is given."""
 
-    def __init__(self, error: OfferError | None = None) -> None:
+    def __init__(self, error: OfferError | OverShareError | None = None) -> None:
         self.error = error
         self.offers: list[tuple[str, str, str | None]] = []
         self.remotes: list[str | None] = []

@@ -12,6 +12,7 @@ from faceanond.publish.webrtc.errors import (
     TooManyViewersError,
     UnsupportedOfferError,
 )
+from faceanond.shares import OverShareError
 from faceanond.web.limit import BURST
 from faceanond.web.whep import FRAGMENT, LARGEST_OFFER
 from tests.conftest import FakeClock
@@ -63,16 +64,17 @@ async def test_a_session_cannot_be_ended_at_another_camera() -> None:
         (UnsupportedOfferError("no"), 406, None),
         (NoStreamError("no"), 409, "5"),
         (TooManyViewersError("no", retry_after=7), 503, "7"),
+        (OverShareError("guard", 3), 429, "12"),
         (OfferError("no"), 503, "5"),
     ],
 )
-async def test_each_refusal_has_its_status(error: OfferError, status: int, retry: str | None) -> None:
+async def test_each_refusal_has_its_status(error: OfferError | OverShareError, status: int, retry: str | None) -> None:
     async with (
         serving(whep=Answering(error)) as client,
         client.post("/whep/lobby", data="v=0", headers=OFFER) as response,
     ):
         assert response.status == status
-        assert (await response.json())["detail"] == "no"
+        assert (await response.json())["detail"] == str(error)
         assert response.headers.get("Retry-After") == retry
 
 

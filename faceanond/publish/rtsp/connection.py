@@ -22,10 +22,11 @@ from faceanond.publish.rtsp.login import Login
 from faceanond.publish.rtsp.messages import Interleaved, Request, Response, RtspError
 from faceanond.publish.rtsp.parser import Parser
 from faceanond.publish.rtsp.paths import TRACK, base, camera_of
-from faceanond.publish.rtsp.session import TIMEOUT, Session, soon
+from faceanond.publish.rtsp.session import PROTOCOL, TIMEOUT, Session, soon
 from faceanond.publish.rtsp.transport import OverTcp, OverUdp
 from faceanond.publish.stream import Stream, StreamClosedError
 from faceanond.ratelimit import RateLimited
+from faceanond.shares import OverShareError, Place, Shares
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +49,7 @@ class Shared:
     clock: Clock
     access: Access
     failures: FailedLogins
+    shares: Shares
     max_sessions: int
     sessions: int = 0
     refused: RateLimited[str] = field(default_factory=RateLimited)
@@ -78,6 +80,7 @@ class Connection:
         self._clock = shared.clock
         self._parser = Parser()
         self._session: Session | None = None
+        self._place: Place | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._began = self._heard = shared.clock.monotonic()
         self._second, self._messages = self._began, 0
@@ -248,12 +251,8 @@ class Connection:
             raise RtspError(455)
         # RTP over UDP would travel outside TLS, for everybody to see.
         wanted = transport.choose(request.header("transport"), udp=self._tls is None)
-        if session is None and self._shared.sessions >= self._shared.max_sessions:
-            self._tell("rtsp.max_sessions reached")
-            raise RtspError(503, headers={"Retry-After": "10"})
         if session is None:
-            session = self._session = Session(stream, clock=self._clock)
-            self._shared.sessions += 1
+            session = self._begin_session(stream)
         try:
             session.set_up(await self._delivery(wanted, session))
         except RtspError:
@@ -261,6 +260,22 @@ class Connection:
             raise
         chosen = f"{session.delivery.transport_header};ssrc={session.packetiser.ssrc:08X}"
         return Response(headers={"Transport": chosen, "Session": f"{session.id};timeout={TIMEOUT}"})
+
+    def _begin_session(self, stream: Stream) -> Session:
+        """Raises RtspError when there is no place for it."""
+        viewer = self._login.viewer
+        try:
+            place = self._shared.shares.take(viewer.name if viewer is not None else "", PROTOCOL)
+        except OverShareError as error:
+            raise RtspError(503, str(error), headers={"Retry-After": str(error.retry_after)}) from None
+        if self._shared.sessions >= self._shared.max_sessions:
+            place.release()
+            self._tell("rtsp.max_sessions reached")
+            raise RtspError(503, headers={"Retry-After": "10"})
+        self._place = place
+        self._session = Session(stream, clock=self._clock)
+        self._shared.sessions += 1
+        return self._session
 
     async def _delivery(self, wanted: OverTcp | OverUdp, session: Session) -> Delivery:
         if isinstance(wanted, OverTcp):
@@ -336,3 +351,5 @@ class Connection:
             self._session.end()
             self._session = None
             self._shared.sessions -= 1
+            if self._place is not None:
+                self._place.release()

@@ -20,6 +20,7 @@ from faceanond.logins import FailedLogins
 from faceanond.publish.rtsp.connection import Connection, Shared
 from faceanond.publish.stream import Stream
 from faceanond.ratelimit import RateLimited
+from faceanond.shares import Shares
 from faceanond.sockets import cannot_listen, tune
 from faceanond.tls import ServerCertificate, opened, renew
 
@@ -34,9 +35,9 @@ SPARE_CONNECTIONS = 32
 class RtspServer:
     """`async with server:` listens from entry and, at exit, has ended every player and freed everything.
 
-    `find_stream` is asked for each DESCRIBE and SETUP, `access` who may see what. Wrong logins are noted in `failures`.
-    Entering raises UnavailableError when an address or the certificate cannot be used. Must be entered and left by the
-    same task.
+    `find_stream` is asked for each DESCRIBE and SETUP, `access` who may see what. Wrong logins are noted in `failures`,
+    and the streams of each viewer counted in `shares`. Entering raises UnavailableError when an address or the
+    certificate cannot be used. Must be entered and left by the same task.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class RtspServer:
         clock: Clock,
         access: Access,
         failures: FailedLogins | None = None,
+        shares: Shares | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -55,6 +57,7 @@ class RtspServer:
             clock=clock,
             access=access,
             failures=failures or FailedLogins(clock),
+            shares=shares or Shares({}, clock=clock),
             max_sessions=settings.max_sessions,
         )
         self._connections: dict[Connection, asyncio.Task[None]] = {}

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -22,9 +23,10 @@ from faceanond.publish.webrtc.ice import Network
 from faceanond.publish.webrtc.peer import configuration
 from faceanond.publish.webrtc.protocol import Drop
 from faceanond.publish.webrtc.sdp import read_offer
-from faceanond.publish.webrtc.session import Session
+from faceanond.publish.webrtc.session import PROTOCOL, Session
 from faceanond.publish.webrtc.shared_port import SharedPort
 from faceanond.publish.webrtc.tcp_port import TcpPort
+from faceanond.shares import Shares
 
 log = structlog.get_logger(__name__)
 
@@ -45,13 +47,21 @@ class WhepService:
 
     `find_stream` gives a camera's stream in a codec, or None. Leaving the context closes every session (each viewer
     gets an RTCP BYE) and waits for them, a few seconds at most. Entering it opens the ports that all viewers share; it
-    raises UnavailableError when one of them is taken.
+    raises UnavailableError when one of them is taken. `shares` counts the streams of each viewer, for all listeners.
     """
 
-    def __init__(self, find_stream: Callable[[str, Codec], Stream | None], settings: WebRtc, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        find_stream: Callable[[str, Codec], Stream | None],
+        settings: WebRtc,
+        *,
+        clock: Clock,
+        shares: Shares | None = None,
+    ) -> None:
         self._find_stream = find_stream
         self._most = settings.max_viewers
         self._clock = clock
+        self._shares = shares or Shares({}, clock=clock)
         self._network = _network(settings, clock)
         self._configuration = configuration(settings)
         self._sessions: dict[str, Session] = {}
@@ -130,8 +140,8 @@ class WhepService:
         """Answers a viewer's offer; `local` is the address of ours on which it came, `remote` the viewer's, `owner`
         whose session it will be.
 
-        Raises MalformedOfferError, UnsupportedOfferError, NoStreamError, TooManyViewersError, or plain OfferError when
-        the service stops meanwhile.
+        Raises MalformedOfferError, UnsupportedOfferError, NoStreamError, OverShareError, TooManyViewersError, or plain
+        OfferError when the service stops meanwhile.
         """
         if self._group is None:
             raise OfferError("the server is stopping")
@@ -144,23 +154,27 @@ class WhepService:
                     "off for this camera (encode.vp8)"
                 )
             raise NoStreamError(f'camera "{camera}" has no stream now')
-        if len(self._sessions) >= self._most:
-            raise TooManyViewersError(f"all {self._most} places for viewers are taken (webrtc.max_viewers)")
-        session = Session(
-            camera,
-            stream,
-            offer,
-            configuration=self._configuration,
-            network=self._network,
-            local=local,
-            remote=remote,
-            clock=self._clock,
-            owner=owner,
-        )
-        self._sessions[session.id] = session
-        task = self._group.create_task(self._serve(session), name=f"webrtc session {camera}")
-        # A callback, because a task that is cancelled before it has begun runs no `finally`.
-        task.add_done_callback(lambda _: self._forget(session))
+        with ExitStack() as undo:
+            place = undo.enter_context(self._shares.take(owner, PROTOCOL))
+            if len(self._sessions) >= self._most:
+                raise TooManyViewersError(f"all {self._most} places for viewers are taken (webrtc.max_viewers)")
+            session = Session(
+                camera,
+                stream,
+                offer,
+                configuration=self._configuration,
+                network=self._network,
+                local=local,
+                remote=remote,
+                clock=self._clock,
+                place=place,
+                owner=owner,
+            )
+            task = self._group.create_task(self._serve(session), name=f"webrtc session {camera}")
+            self._sessions[session.id] = session
+            # A callback, because a task that is cancelled before it has begun runs no `finally`.
+            task.add_done_callback(lambda _: self._forget(session))
+            undo.pop_all()  # from here on the place is the session's
         try:
             return Answer(session.id, await session.answer())
         except asyncio.CancelledError:

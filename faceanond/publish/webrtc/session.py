@@ -21,9 +21,12 @@ from faceanond.publish.webrtc.peer import capabilities, sending
 from faceanond.publish.webrtc.sdp import Offer, write_answer
 from faceanond.publish.webrtc.track import PassthroughTrack
 from faceanond.publish.webrtc.trickle import Trickle
+from faceanond.shares import Place
 
 log = structlog.get_logger(__name__)
 
+PROTOCOL = "webrtc"
+"""How its viewers are counted."""
 NEGOTIATION = 10.0
 """Seconds for an answer: the longest part is a STUN or TURN server that does not reply."""
 HANDSHAKE = 9.0
@@ -37,7 +40,8 @@ the closing, a viewer that was killed is gone after twelve."""
 class Session:
     """One viewer's peer connection. `id` is the secret by which its `owner`, and nobody else, may end it.
 
-    `stream` is the camera's in the codec of the offer.
+    `stream` is the camera's in the codec of the offer. `place` is the owner's for this session; it is given back as
+    soon as the session is to end, so that a page that leaves one camera for another need not wait until all is closed.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Session:
         local: str | None,
         remote: str | None = None,
         clock: Clock,
+        place: Place,
         owner: str = "",
     ) -> None:
         self.id = secrets.token_urlsafe(24)
@@ -63,6 +68,7 @@ class Session:
         self._local = local
         self._remote = remote
         self._clock = clock
+        self._place = place
         self._trickle = Trickle(offer.text)
         self._ice: RTCIceTransport | None = None
         self._answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -76,6 +82,7 @@ class Session:
         if not self._over.is_set():
             self._reason = reason
             self._over.set()
+            self._place.release()
 
     def refuse(self, error: OfferError) -> None:
         """Gives the viewer an error for an answer, unless it has its answer already; and ends."""
@@ -98,7 +105,7 @@ class Session:
         """Lives as long as the viewer. Cancellable; returns when everything of it is closed."""
         async with sending(
             self._stream,
-            protocol="webrtc",
+            protocol=PROTOCOL,
             codecs=capabilities(self._offer.codec),
             configuration=self._configuration,
             network=self._network,

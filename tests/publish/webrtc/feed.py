@@ -21,6 +21,7 @@ from faceanond.frames import Verdict
 from faceanond.publish.packet import CLOCK_RATE, Codec, EncodedPacket
 from faceanond.publish.stream import Stream
 from faceanond.publish.webrtc.service import Answer, WhepService
+from faceanond.shares import Shares
 from tests.waiting import until
 
 FPS = 25
@@ -133,11 +134,13 @@ async def live(
     size: tuple[int, int] = (320, 180),
     kind: type[Pattern] | type[Replay] = Pattern,
     codec: Codec = Codec.H264,
+    shares: Shares | None = None,
 ) -> AsyncIterator[tuple[WhepService, dict[str, Stream]]]:
     """A service with a fed stream for each name, in that one codec."""
     clock = clock or SystemClock()
     streams = {name: Stream(name, clock=clock, codec=codec) for name in names}
-    async with WhepService(finder(streams), settings or WebRtc(), clock=clock) as service, asyncio.TaskGroup() as group:
+    service = WhepService(finder(streams), settings or WebRtc(), clock=clock, shares=shares)
+    async with service, asyncio.TaskGroup() as group:
         feeds = [
             group.create_task(feed(stream, kind(*size, hue=70 + 37 * number % 120, codec=codec), clock))
             for number, stream in enumerate(streams.values())
@@ -166,9 +169,12 @@ class Viewer:
         return self.connection.localDescription.sdp
 
     async def join(self, service: WhepService, camera: str, local: str | None = "127.0.0.1") -> Answer:
-        self.answer = await service.offer(camera, await self.offer(), local=local)
-        await self.connection.setRemoteDescription(RTCSessionDescription(self.answer.sdp, "answer"))
-        return self.answer
+        return await self.accept(await service.offer(camera, await self.offer(), local=local))
+
+    async def accept(self, answer: Answer) -> Answer:
+        self.answer = answer
+        await self.connection.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
+        return answer
 
     async def picture(self) -> VideoFrame:
         frame = await self.transceiver.receiver.track.recv()

@@ -13,12 +13,13 @@ from faceanond.publish.webrtc.errors import OfferError
 from faceanond.publish.webrtc.ice import Network
 from faceanond.publish.webrtc.sdp import read_offer
 from faceanond.publish.webrtc.session import Session
+from faceanond.shares import Place, Shares
 from tests.conftest import FakeClock
 from tests.publish.sealed import moving
 from tests.publish.webrtc.offers import VIDEO, offer
 
 
-def make(clock: FakeClock, sdp: str | None = None) -> Session:
+def make(clock: FakeClock, sdp: str | None = None, place: Place | None = None) -> Session:
     read = read_offer(sdp or offer())
     return Session(
         "lobby",
@@ -28,6 +29,7 @@ def make(clock: FakeClock, sdp: str | None = None) -> Session:
         network=Network(),
         local="127.0.0.1",
         clock=clock,
+        place=place or Shares({}, clock=clock).take("", "webrtc"),
     )
 
 
@@ -48,6 +50,20 @@ async def test_an_offer_without_h264_is_answered_in_vp8_alone(clock: FakeClock) 
         answer = await session.answer()
         session.end("test over")
     assert [line for line in answer.splitlines() if line.startswith("a=rtpmap")] == ["a=rtpmap:96 VP8/90000"]
+
+
+async def test_a_session_that_is_to_end_gives_its_place_back_before_it_is_closed(clock: FakeClock) -> None:
+    shares = Shares({}, clock=clock)
+    session = make(clock, place=shares.take("guard", "webrtc"))
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(session.run())
+        await session.answer()
+        assert shares.held("guard") == 1
+        session.end("viewer left")
+        assert shares.held("guard") == 0
+        assert not running.done()
+    session.end("again")
+    assert shares.held("guard") == 0
 
 
 async def test_the_answer_declares_the_level_of_the_stream(clock: FakeClock) -> None:
