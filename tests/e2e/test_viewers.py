@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import need_tool
 from tests.e2e.daemon import Daemon, daemon, eventually
+from tests.publish.webrtc.offers import offer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.may_block]
 
@@ -27,12 +28,25 @@ source = "demo:"
 [cameras.yard]
 source = "demo:"
 """
+SHARED = """
+[viewers.guard]
+password = "guards-password"
+max_streams = 1
+[viewers.chief]
+password = "chiefs-password"
+[cameras.lobby]
+source = "demo:"
+"""
 GUARD = "Basic " + base64.b64encode(b"guard:guards-password").decode()
 SCRAPER = "Bearer token-of-the-scraper"
 
 
-def ask(running: Daemon, path: str, login: str | None = None) -> tuple[int, bytes]:
-    request = urllib.request.Request(running.url + path, headers={"Authorization": login} if login else {})
+def ask(running: Daemon, path: str, login: str | None = None, offer: str | None = None) -> tuple[int, bytes]:
+    request = urllib.request.Request(
+        running.url + path, headers={"Authorization": login} if login else {}, data=offer.encode() if offer else None
+    )
+    if offer:
+        request.add_header("Content-Type", "application/sdp")
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:
             return answer.status, answer.read()
@@ -65,4 +79,27 @@ def test_each_viewer_gets_its_own_and_nobody_else_anything(tmp_path: Path) -> No
         assert not plays(f"rtsp://guard:guards-password@{address}/yard")
         assert not plays(f"rtsp://{address}/lobby")
         assert "not-the-scrapers-token" not in running.log.read_text()
+        assert running.stop() == 0
+
+
+def test_a_viewers_streams_are_counted_over_all_listeners(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(SHARED)
+    with daemon(["run", "-c", str(config)], tmp_path) as running:
+        eventually(lambda: ask(running, "/cameras/lobby/snapshot.jpg", GUARD)[1].startswith(b"\xff\xd8"), "a picture")
+        address = running.rtsp.removeprefix("rtsp://")
+        mine, other = f"rtsp://guard:guards-password@{address}/lobby", f"rtsp://chief:chiefs-password@{address}/lobby"
+        url = f"{running.url}/cameras/lobby/stream.mp4"
+        request = urllib.request.Request(url, headers={"Authorization": GUARD})
+        with urllib.request.urlopen(request, timeout=10) as watching:
+            assert len(watching.read(1000)) == 1000
+            assert not plays(mine)
+            assert plays(other)
+            status, body = ask(running, "/whep/lobby", GUARD, offer())
+            assert (status, "viewers.guard.max_streams" in body.decode()) == (429, True)
+            assert ask(running, "/cameras/lobby/snapshot.jpg", GUARD)[0] == 200
+        eventually(lambda: plays(mine), "the place is free")
+        assert ask(running, "/whep/lobby", GUARD, offer())[0] == 201
+        assert ask(running, "/cameras/lobby/stream.mp4", GUARD)[0] == 429
+        assert "viewers.guard.max_streams reached" in running.log.read_text()
         assert running.stop() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
@@ -95,7 +96,10 @@ async def test_a_player_that_tears_down_may_set_up_again(shares: Shares, player:
 async def test_a_setup_that_fails_gives_its_place_back(
     shares: Shares, player: Player, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("faceanond.publish.rtsp.datagrams.RANGE", ())
+    def full(_: object) -> None:
+        raise OSError("no port is free")
+
+    monkeypatch.setattr("faceanond.publish.rtsp.delivery.bind_pair", full)
     assert (await set_up(player, transport=UDP)).status != 200
     assert shares.held("guard") == 0
 
@@ -141,8 +145,8 @@ async def test_a_viewer_for_whom_the_process_has_no_place_keeps_its_share(
 async def test_a_server_that_stops_gives_all_places_back(clock: FakeClock, shares: Shares, stream: Stream) -> None:
     settings = Rtsp(listen="127.0.0.1:0")
     find = {"yard": stream}.get
-    async with RtspServer(find, settings, clock=clock, access=Access(VIEWERS), shares=shares) as server:
-        async with connected(server.port) as player:
-            await set_up(player)
+    async with AsyncExitStack() as later:
+        async with RtspServer(find, settings, clock=clock, access=Access(VIEWERS), shares=shares) as server:
+            await set_up(await later.enter_async_context(connected(server.port)))
             assert shares.held("guard") == 1
-    assert shares.held("guard") == 0
+        assert shares.held("guard") == 0
