@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections import Counter
 from collections.abc import Iterable
+
+MOST_PER_ADDRESS = 4
+"""Candidates of one address: a browser has one for each of its interfaces and media sections, and those behind one NAT
+come back with one outside address. Each costs checks, and an address may belong to somebody who knows of nothing."""
 
 MID = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,32}")
 ICE_UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}")
 ICE_PWD = re.compile(r"[A-Za-z0-9+/]{22,256}")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _FINGERPRINT = re.compile(r"(?i)(sha-256|sha-384|sha-512) ([0-9a-f]{2}(?::[0-9a-f]{2}){31,63})")
 _DIGEST_BYTES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
@@ -32,8 +39,8 @@ def read_fingerprint(value: str) -> str | None:
 def read_candidate(value: str, *, loopback: bool = False) -> tuple[tuple[str, int], str] | None:
     """The value of an a=candidate line as (address and port, the rest of a fresh line after its foundation).
 
-    None for what is left out on purpose, and for what nobody else must make us send anything to: a group, or our own
-    loopback, unless the other side is there itself (`loopback`).
+    None for what is left out on purpose (TCP, and names, which nobody must make us look up), and for addresses that
+    nobody must make us send to; our own loopback is one, unless the other side is there itself (`loopback`).
     """
     match = _CANDIDATE.fullmatch(value)
     if match is None or not 0 < int(match[3]) < 65536 or int(match[1]) >= 2**31:
@@ -42,9 +49,7 @@ def read_candidate(value: str, *, loopback: bool = False) -> tuple[tuple[str, in
         address = ipaddress.ip_address(match[2])
     except ValueError:
         return None
-    if address.is_unspecified or address.is_multicast or address.is_link_local:
-        return None
-    if address.is_loopback and not loopback:
+    if not (loopback if _is_loopback(address) else _is_one_host(address)):
         return None
     rest = f"1 udp {match[1]} {address} {match[3]} typ {match[4]}"
     if match[4] != "host":
@@ -53,14 +58,48 @@ def read_candidate(value: str, *, loopback: bool = False) -> tuple[tuple[str, in
     return (str(address), int(match[3])), rest
 
 
-def candidates(values: Iterable[str], *, most: int, loopback: bool = False) -> list[str]:
-    """Fresh a=candidate lines: one for each address and port, at most so many."""
-    found: dict[tuple[str, int], str] = {}
-    for value in values:
-        candidate = read_candidate(value, loopback=loopback)
-        if candidate is not None and candidate[0] not in found and len(found) < most:
-            found[candidate[0]] = f"a=candidate:{len(found) + 1} {candidate[1]}"
-    return list(found.values())
+class Candidates:
+    """Those of one session: one for each address and port, at most `most`, and MOST_PER_ADDRESS of one address."""
+
+    def __init__(self, *, most: int, loopback: bool = False) -> None:
+        self._most = most
+        self._loopback = loopback
+        self._known: set[tuple[str, int]] = set()
+        self._of: Counter[str] = Counter()
+        self.ignored = 0
+        """Those that were usable, but too many."""
+
+    def fresh(self, values: Iterable[str]) -> list[str]:
+        """What is new among the values of a=candidate lines and may be checked, as values of lines of our own."""
+        found: list[str] = []
+        for value in values:
+            candidate = read_candidate(value, loopback=self._loopback)
+            if candidate is None or candidate[0] in self._known:
+                continue
+            place, rest = candidate
+            if len(self._known) >= self._most or self._of[place[0]] >= MOST_PER_ADDRESS:
+                self.ignored += 1
+                continue
+            self._known.add(place)
+            self._of[place[0]] += 1
+            found.append(f"{len(self._known)} {rest}")
+        return found
+
+
+def _is_loopback(address: Address) -> bool:
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return address.is_loopback and mapped is None
+
+
+def _is_one_host(address: Address) -> bool:
+    """Whether an address may belong to one other machine: no group, no broadcast, and no IPv4 address in disguise
+    (RFC 8445, 5.1.1.1). The kernel itself sends nothing to the broadcast addresses of our own networks.
+    """
+    if address.is_unspecified or address.is_multicast or address.is_link_local or address.is_reserved:
+        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        return address.ipv4_mapped is None
+    return address.packed[0] != 0  # "this network", which leads to ourselves
 
 
 def with_level(text: str, level: int) -> str:

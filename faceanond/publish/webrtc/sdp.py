@@ -17,13 +17,15 @@ from dataclasses import dataclass
 
 from faceanond.publish.packet import Codec
 from faceanond.publish.webrtc.errors import MalformedOfferError, UnsupportedOfferError
-from faceanond.publish.webrtc.lines import ICE_PWD, ICE_UFRAG, MID, candidates, read_fingerprint, with_level
+from faceanond.publish.webrtc.lines import ICE_PWD, ICE_UFRAG, MID, Candidates, read_fingerprint, with_level
 
 LONGEST = 64 * 1024
 """Characters: a browser's offer has five to ten thousand."""
 MOST_SECTIONS = 16
 MOST_CANDIDATES = 16
-"""Enough for every interface of a viewer; each costs a connectivity check sent to an address that the offer names."""
+"""Of one session, those that come after the offer counted. Chromium and Firefox have under fifteen: for each interface
+its own address and what STUN and TURN servers make of it, once or twice. Each costs connectivity checks, sent to an
+address that the offer names."""
 
 _MEDIA = re.compile(r"m=([a-z]{1,16}) (\d{1,5})(?:/\d{1,3})? ([A-Za-z/]{1,32})((?: [A-Za-z0-9._-]{1,64}){1,128})")
 _RTPMAP = re.compile(r"(\d{1,3}) ([A-Za-z0-9_-]{1,32})/(\d{1,6})(?:/\d{1,2})?")
@@ -57,13 +59,14 @@ class Offer:
     """A viewer's offer: `text` is what aiortc is given, the rest is what `write_answer` needs.
 
     `codec` is the one in which the viewer gets its video. `group` is the offer's BUNDLE group (media identifiers),
-    empty when the video is not in one.
+    empty when the video is not in one. `ignored` counts the candidates that were too many.
     """
 
     text: str
     codec: Codec
     sections: tuple[Section, ...]
     group: tuple[str, ...]
+    ignored: int = 0
 
 
 def read_offer(text: str) -> Offer:
@@ -86,11 +89,13 @@ def read_offer(text: str) -> Offer:
     if mid is None or MID.fullmatch(mid) is None:
         raise MalformedOfferError("the offer's video section lacks a=mid")
     group = next((value.split()[1:] for value in session.values("group") if value.startswith("BUNDLE ")), [])
-    group = [name for name in group if MID.fullmatch(name)]
+    group = [name for name in group if MID.fullmatch(name)] if mid in group else []
     # A bundled section may leave its transport to another section of the group.
-    partners = [section for section in sections if section.first("mid") in group] if mid in group else []
+    partners = [section for section in sections if section is not video and section.first("mid") in group]
     places = (video, session, *partners)
     codec, codec_lines = _codecs(video)
+    candidates = Candidates(most=MOST_CANDIDATES)
+    usable = candidates.fresh(value for place in (video, *partners) for value in place.values("candidate"))
     lines = [
         "v=0",
         "o=- 0 0 IN IP4 127.0.0.1",
@@ -106,11 +111,10 @@ def read_offer(text: str) -> Offer:
         f"a=ice-pwd:{_transport(places, 'ice-pwd', ICE_PWD)}",
         *_fingerprints(places),
         f"a=setup:{_transport(places, 'setup', re.compile('actpass|active|passive'))}",
-        *candidates(
-            (value for place in (video, *partners) for value in place.values("candidate")), most=MOST_CANDIDATES
-        ),
+        *(f"a=candidate:{one}" for one in usable),
     ]
-    return Offer("\r\n".join(lines) + "\r\n", codec, tuple(sections), tuple(group) if mid in group else ())
+    text = "\r\n".join(lines) + "\r\n"
+    return Offer(text, codec, tuple(sections), tuple(group), candidates.ignored)
 
 
 def write_answer(offer: Offer, answer: str, *, level: int = 0) -> str:

@@ -120,6 +120,8 @@ class Session:
                 watch = group.create_task(self._watch(), name=f"webrtc watch {self.camera}")
                 await self._over.wait()
                 watch.cancel()
+        if ignored := self._offer.ignored + self._trickle.ignored:
+            log.debug("too many candidates", camera=self.camera, ignored=ignored)
         if self._started:
             log.info("viewer left", camera=self.camera, reason=self._reason)
         else:

@@ -2,7 +2,7 @@
 
 They matter where we are behind NAT ourselves: then our own check must go out first, and it needs the viewer's address.
 Elsewhere the viewer's checks reveal where it is, so nothing is lost by leaving a candidate out. The same patterns
-decide as for those of the offer, and both together are at most MOST_CANDIDATES. `end-of-candidates` is understood and
+decide as for those of the offer, and they count together with them. `end-of-candidates` is understood and
 changes nothing: ICE goes on waiting for the viewer's checks.
 """
 
@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 
 from faceanond.publish.webrtc.errors import MalformedOfferError, UnsupportedOfferError
-from faceanond.publish.webrtc.lines import read_candidate
+from faceanond.publish.webrtc.lines import Candidates
 from faceanond.publish.webrtc.sdp import MOST_CANDIDATES
 
 LONGEST = 16 * 1024
 """Characters: sixteen candidates have two thousand."""
 
+CANDIDATE = "a=candidate:"
 _LINE = re.compile(r"[a-z]=[^\r\n]+")
 
 
@@ -28,31 +29,30 @@ class Trickle:
         self._credentials = {
             name: line.partition(":")[2] for line in lines for name in ("ice-ufrag", "ice-pwd") if f"a={name}:" in line
         }
-        self._known = {
-            candidate[0]
-            for line in lines
-            if line.startswith("a=candidate:") and (candidate := read_candidate(line.removeprefix("a=candidate:")))
-        }
+        self._candidates = Candidates(most=MOST_CANDIDATES)
+        self._candidates.fresh(line.removeprefix(CANDIDATE) for line in lines if line.startswith(CANDIDATE))
+
+    @property
+    def ignored(self) -> int:
+        """The candidates in fragments that were too many."""
+        return self._candidates.ignored
 
     def read(self, fragment: str) -> list[str]:
         """The candidates in a fragment that are new and may be checked, each as the value of an a=candidate line.
 
-        Raises MalformedOfferError, or UnsupportedOfferError when the fragment asks for an ICE restart.
+        Raises MalformedOfferError, or UnsupportedOfferError when the fragment asks for an ICE restart; nothing of such
+        a fragment counts.
         """
-        found: dict[tuple[str, int], str] = {}
+        values: list[str] = []
         for number, line in enumerate(_lines(fragment), start=1):
             if not line.isprintable() or _LINE.fullmatch(line) is None:
                 raise MalformedOfferError(f"line {number} of the fragment is not of the form x=...")
             name, _, value = line[2:].partition(":")
             if line.startswith("a=") and name in self._credentials and value != self._credentials[name]:
                 raise UnsupportedOfferError("ICE cannot be restarted here; make a new offer instead")
-            if line.startswith("a=candidate:") and (candidate := read_candidate(value)):
-                place, rest = candidate
-                known = len(self._known) + len(found)
-                if place not in self._known and place not in found and known < MOST_CANDIDATES:
-                    found[place] = f"{known + 1} {rest}"
-        self._known.update(found)
-        return list(found.values())
+            if line.startswith(CANDIDATE):
+                values.append(value)
+        return self._candidates.fresh(values)
 
 
 def _lines(fragment: str) -> list[str]:

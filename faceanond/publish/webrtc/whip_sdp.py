@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from faceanond.errors import PushError, PushFault
-from faceanond.publish.webrtc.lines import ICE_PWD, ICE_UFRAG, MID, candidates, read_fingerprint
+from faceanond.publish.webrtc.lines import ICE_PWD, ICE_UFRAG, MID, Candidates, read_fingerprint
 
 LONGEST = 64 * 1024
 """Characters of an answer; servers send two thousand."""
@@ -55,6 +55,7 @@ def read_answer(text: str, *, loopback: bool) -> str:
     mid = next((value for value in _values(video, "mid") if MID.fullmatch(value)), None)
     if mid is None:
         raise _malformed("its media section has no a=mid")
+    candidates = Candidates(most=MOST_CANDIDATES, loopback=loopback)
     fresh = [
         "v=0",
         "o=- 0 0 IN IP4 127.0.0.1",
@@ -69,7 +70,7 @@ def read_answer(text: str, *, loopback: bool) -> str:
         "a=rtcp-mux",
         *(f"a={name}:{_required((video, session), name)}" for name in (*_TRANSPORT, "fingerprint")),
         *codecs,
-        *candidates(_values(video, "candidate"), most=MOST_CANDIDATES, loopback=loopback),
+        *(f"a=candidate:{one}" for one in candidates.fresh(_values(video, "candidate"))),
     ]
     return "\r\n".join(fresh) + "\r\n"
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from faceanond.publish.webrtc.errors import MalformedOfferError, UnsupportedOfferError
+from faceanond.publish.webrtc.lines import MOST_PER_ADDRESS
 from faceanond.publish.webrtc.sdp import MOST_CANDIDATES, read_offer
 from faceanond.publish.webrtc.trickle import LONGEST, Trickle
 from tests.publish.webrtc.offers import offer
@@ -40,6 +41,8 @@ def test_one_that_is_known_is_not_taken_again(trickle: Trickle) -> None:
         "a=candidate:1 1 udp 5 ::1 9000 typ host",
         "a=candidate:1 1 udp 5 0.0.0.0 9000 typ host",
         "a=candidate:1 1 udp 5 224.0.0.1 9000 typ host",
+        "a=candidate:1 1 udp 5 255.255.255.255 9000 typ host",
+        "a=candidate:1 1 udp 5 ::ffff:127.0.0.1 9000 typ host",
         "a=candidate:1 1 udp 5 169.254.169.254 80 typ host",
         "a=candidate:1 1 udp 5 fe80::1 9000 typ host",
         "a=candidate:1 1 udp 5 203.0.113.5 0 typ host",
@@ -63,6 +66,14 @@ def test_offer_and_fragments_together_name_only_so_many(trickle: Trickle) -> Non
     assert taken == MOST_CANDIDATES - 2
     many = [f"a=candidate:1 1 udp 5 203.0.113.{host} 9000 typ host" for host in range(100, 160)]
     assert len(Trickle(read_offer(offer()).text).read(fragment(*many))) == MOST_CANDIDATES - 2
+
+
+def test_offer_and_fragments_together_name_one_address_only_so_often(trickle: Trickle) -> None:
+    more = [f"a=candidate:1 1 udp 5 192.0.2.7 {port} typ host" for port in range(50000, 50010)]
+    taken = sum(len(trickle.read(fragment(line))) for line in more)
+    assert taken == MOST_PER_ADDRESS - 1, "the offer names it already"
+    assert trickle.ignored == 10 - taken
+    assert len(trickle.read(fragment(NEW))) == 1
 
 
 @pytest.mark.parametrize("line", ["a=ice-ufrag:NewOne", "a=ice-pwd:0123456789012345678901234"])

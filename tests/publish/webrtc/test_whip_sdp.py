@@ -78,7 +78,7 @@ def test_format_parameters_that_are_not_known_are_left_out() -> None:
 
 
 def test_candidates_are_counted() -> None:
-    many = "".join(f"a=candidate:1 1 udp 1 198.51.100.7 {port} typ host\r\n" for port in range(1000, 2000))
+    many = "".join(f"a=candidate:1 1 udp 1 198.51.100.{host} 4000 typ host\r\n" for host in range(1, 200))
     assert read_answer(ANSWER + many, loopback=False).count("a=candidate") == MOST_CANDIDATES
 
 
