@@ -49,7 +49,7 @@ def read_candidate(value: str, *, loopback: bool = False) -> tuple[tuple[str, in
         address = ipaddress.ip_address(match[2])
     except ValueError:
         return None
-    if not (loopback if _is_loopback(address) else _is_one_host(address)):
+    if not _is_one_host(address, loopback=loopback):
         return None
     rest = f"1 udp {match[1]} {address} {match[3]} typ {match[4]}"
     if match[4] != "host":
@@ -86,20 +86,17 @@ class Candidates:
         return found
 
 
-def _is_loopback(address: Address) -> bool:
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return address.is_loopback and mapped is None
-
-
-def _is_one_host(address: Address) -> bool:
-    """Whether an address may belong to one other machine: no group, no broadcast, and no IPv4 address in disguise
-    (RFC 8445, 5.1.1.1). The kernel itself sends nothing to the broadcast addresses of our own networks.
+def _is_one_host(address: Address, *, loopback: bool) -> bool:
+    """Whether an address may belong to one other machine, or with `loopback` to this one: no group, no broadcast. The
+    kernel itself sends nothing to the broadcast addresses of our own networks.
     """
-    if address.is_unspecified or address.is_multicast or address.is_link_local or address.is_reserved:
-        return False
-    if isinstance(address, ipaddress.IPv6Address):
-        return address.ipv4_mapped is None
-    return address.packed[0] != 0  # "this network", which leads to ourselves
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return False  # no candidate is written so (RFC 8445, 5.1.1.1), and Pythons differ in what they say of it
+    if address.is_loopback:
+        return loopback
+    if address.version == 4 and address.packed[0] == 0:
+        return False  # "this network", which leads to ourselves
+    return not (address.is_unspecified or address.is_multicast or address.is_link_local or address.is_reserved)
 
 
 def with_level(text: str, level: int) -> str:
