@@ -11,6 +11,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from types import TracebackType
 from typing import Self
 
@@ -29,12 +30,20 @@ FRESH = 0.5
 """A viewer who joins so soon after a keyframe starts with that one, at once, instead of costing everybody another.
 It runs so much behind the others until its player catches up, so not longer."""
 
-PUSHES = frozenset(("push_rtsp", "push_whip"))
-"""Readers that carry the stream to a media server: their bytes count, but they are no viewers."""
-
 
 class StreamClosedError(Exception):
     """Nothing more will come from this stream."""
+
+
+class Role(Enum):
+    """What a reader reads for; it decides in which figures the reader counts."""
+
+    VIEWER = auto()
+    """Somebody watches: it counts in all of them."""
+    MEDIA_SERVER = auto()
+    """Others watch, from there: what it gets and loses counts, but it is no viewer."""
+    RECORDING = auto()
+    """Nobody watches, and nothing leaves the machine: it counts in none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +57,9 @@ class Room:
 class Reader:
     """One viewer's end. Belongs to one task; closed by whoever subscribed, or by the stream."""
 
-    def __init__(self, stream: Stream, protocol: str, *, watching: bool = True, room: Room | None = None) -> None:
+    def __init__(self, stream: Stream, protocol: str, *, role: Role = Role.VIEWER, room: Room | None = None) -> None:
         self.protocol = protocol
-        self.watching = watching
+        self.role = role
         self._room = room
         self.dropped = 0
         """Packets that this viewer lost because it was too slow."""
@@ -148,7 +157,7 @@ class Stream:
 
     @property
     def output_bytes(self) -> Mapping[str, int]:
-        """Bytes handed to readers since the start, by protocol."""
+        """Bytes handed to viewers and media servers since the start, by protocol."""
         return self._bytes
 
     @property
@@ -158,12 +167,12 @@ class Stream:
 
     @property
     def dropped(self) -> int:
-        """Packets that readers lost since the start."""
+        """Packets that viewers and media servers lost since the start."""
         return self._dropped
 
     def viewers(self) -> dict[str, int]:
         """Viewers now, by protocol; a protocol that was ever used stays, with 0."""
-        return {protocol: readers for protocol, readers in self._viewers.items() if protocol not in PUSHES}
+        return dict(self._viewers)
 
     def write(self, packet: EncodedPacket) -> None:
         """Hands a packet to every reader. Never waits; ignored after `close`.
@@ -189,19 +198,18 @@ class Stream:
         for reader in self._readers:
             reader._offer(packet)
 
-    def subscribe(self, protocol: str, *, watching: bool = True, room: Room | None = None) -> Reader:
+    def subscribe(self, protocol: str, *, role: Role = Role.VIEWER, room: Room | None = None) -> Reader:
         """A new reader, which starts at a keyframe: a fresh one that was already sent, or one made for it.
 
-        One that is not `watching`, such as a recorder, is no viewer and is left out of all figures about viewers;
         `room` is how much its ring holds where that is not the usual.
 
         Raises StreamClosedError after `close`.
         """
         if self._closed:
             raise StreamClosedError
-        reader = Reader(self, protocol, watching=watching, room=room)
+        reader = Reader(self, protocol, role=role, room=room)
         self._readers.add(reader)
-        if watching:
+        if role is Role.VIEWER:
             self._viewers[protocol] += 1
         if self._recent and self._is_fresh():
             for packet in self._recent:
@@ -251,14 +259,14 @@ class Stream:
     # What readers report
 
     def _delivered(self, reader: Reader, packet: EncodedPacket) -> None:
-        if reader.watching:
+        if reader.role is not Role.RECORDING:
             self._bytes[reader.protocol] += len(packet.data)
 
     def _lost(self, reader: Reader, packets: int) -> None:
-        if reader.watching:
+        if reader.role is not Role.RECORDING:
             self._dropped += packets
 
     def _left(self, reader: Reader) -> None:
         self._readers.discard(reader)
-        if reader.watching:
+        if reader.role is Role.VIEWER:
             self._viewers[reader.protocol] -= 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from faceanond.publish import stream as module
 from faceanond.publish.packet import EncodedPacket
-from faceanond.publish.stream import Reader, Room, Stream, StreamClosedError
+from faceanond.publish.stream import Reader, Role, Room, Stream, StreamClosedError
 from tests.conftest import FakeClock, settle
 from tests.publish.sealed import packet
 
@@ -219,16 +219,27 @@ async def test_nobody_waits_for_the_parameter_sets_of_a_closed_stream(stream: St
         await stream.described()
 
 
-async def test_a_reader_that_does_not_watch_is_left_out_of_every_figure(
+async def test_a_recording_is_left_out_of_every_figure(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RING_PACKETS", 3)
-    reader = stream.subscribe("record", watching=False)
+    reader = stream.subscribe("record", role=Role.RECORDING)
     feed(stream, "KppppK")
     assert await drain(reader) == [5]
     assert reader.dropped == 5
     assert (stream.viewers(), dict(stream.output_bytes), stream.dropped) == ({}, {}, 0)
     reader.close()
+    assert stream.viewers() == {}
+
+
+async def test_what_a_media_server_gets_and_loses_counts_but_it_is_no_viewer(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RING_PACKETS", 3)
+    async with stream.subscribe("push_rtsp", role=Role.MEDIA_SERVER) as reader:
+        feed(stream, "KppppK")
+        assert await drain(reader) == [5]
+        assert (stream.viewers(), list(stream.output_bytes), stream.dropped) == ({}, ["push_rtsp"], 5)
     assert stream.viewers() == {}
 
 

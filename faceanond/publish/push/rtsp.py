@@ -29,7 +29,7 @@ from faceanond.publish.rtsp.delivery import TcpDelivery
 from faceanond.publish.rtsp.paths import TRACK
 from faceanond.publish.rtsp.reports import Reports
 from faceanond.publish.rtsp.transport import OverTcp, pair
-from faceanond.publish.stream import Stream, StreamClosedError
+from faceanond.publish.stream import Role, Stream, StreamClosedError
 
 SESSION_TIMEOUT = 60
 """Seconds after which a server forgets a session that it hears nothing of, unless it names others (12.37)."""
@@ -152,7 +152,7 @@ class RtspPush:
     # While it records
 
     async def _carry(self, delivery: Delivery) -> None:
-        async with self._stream.subscribe(self._target.protocol) as reader:
+        async with self._stream.subscribe(self._target.protocol, role=Role.MEDIA_SERVER) as reader:
             self._connected()
             while True:
                 packet = await reader.get()

@@ -29,7 +29,7 @@ from faceanond.publish.record.faults import RecordError, explained
 from faceanond.publish.record.index import Index, Segment
 from faceanond.publish.record.names import Name
 from faceanond.publish.record.threads import PARTING, DiskThreads
-from faceanond.publish.stream import Reader, Room, Stream, StreamClosedError
+from faceanond.publish.stream import Reader, Role, Room, Stream, StreamClosedError
 from faceanond.ratelimit import RateLimited
 from faceanond.status import RecordState
 
@@ -102,7 +102,7 @@ class Recorder:
             await self._clock.sleep(delay)
 
     async def _read(self) -> None:
-        async with self._stream.subscribe("record", watching=False, room=ROOM) as reader:
+        async with self._stream.subscribe("record", role=Role.RECORDING, room=ROOM) as reader:
             await self._record(reader)
 
     def failed(self, error: RecordError, retry_in: float) -> None:

@@ -25,7 +25,7 @@ from aiortc.rtcconfiguration import RTCBundlePolicy
 
 from faceanond.config.model import WebRtc
 from faceanond.publish.packet import Codec
-from faceanond.publish.stream import Stream
+from faceanond.publish.stream import Role, Stream
 from faceanond.publish.webrtc import dtls, ice
 from faceanond.publish.webrtc.pump import drop_what_is_malformed
 from faceanond.publish.webrtc.sending import SharedSending
@@ -53,6 +53,7 @@ async def sending(
     stream: Stream,
     *,
     protocol: str,
+    role: Role = Role.VIEWER,
     codecs: Sequence[RTCRtpCodecCapability],
     configuration: RTCConfiguration,
     network: ice.Network,
@@ -60,7 +61,7 @@ async def sending(
     remote: str | None = None,
     heard: Callable[[], None],
 ) -> AsyncIterator[Peer]:
-    """A connection for this stream, counted as `protocol`, in one of these codecs; leaving closes everything of it.
+    """A connection for this stream, counted as `protocol` and `role`, in one of these codecs; leaving closes everything of it.
 
     `local` is the address of ours on which the other side is reached, `remote` its own, where they are known. `heard`
     is called for each RTCP packet.
@@ -69,7 +70,7 @@ async def sending(
     dtls.adopt(connection)
     agent: ice.EdgeConnection | None = None
     try:
-        track = PassthroughTrack(stream, protocol=protocol)
+        track = PassthroughTrack(stream, protocol=protocol, role=role)
         transceiver = connection.addTransceiver(track, direction="sendonly")
         transceiver.setCodecPreferences(list(codecs))
         transport = transceiver.receiver.transport

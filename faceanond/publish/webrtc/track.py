@@ -10,14 +10,12 @@ from fractions import Fraction
 from typing import Any
 
 import av
-import structlog
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
 from faceanond.publish.packet import CLOCK_RATE, EncodedPacket
-from faceanond.publish.stream import Reader, Stream, StreamClosedError
+from faceanond.publish.stream import Reader, Role, Stream, StreamClosedError
 
-log = structlog.get_logger(__name__)
 _TIME_BASE = Fraction(1, CLOCK_RATE)
 
 
@@ -31,10 +29,11 @@ class PassthroughTrack(MediaStreamTrack):
 
     kind = "video"
 
-    def __init__(self, stream: Stream, *, protocol: str = "webrtc") -> None:
+    def __init__(self, stream: Stream, *, protocol: str = "webrtc", role: Role = Role.VIEWER) -> None:
         super().__init__()
         self._stream = stream
         self._protocol = protocol
+        self._role = role
         self._reader: Reader | None = None
 
     async def recv(self) -> av.Packet[Any]:
@@ -52,7 +51,7 @@ class PassthroughTrack(MediaStreamTrack):
             raise MediaStreamError
         try:
             if self._reader is None:
-                self._reader = self._stream.subscribe(self._protocol)
+                self._reader = self._stream.subscribe(self._protocol, role=self._role)
                 self.emit("started")
             return await self._reader.get()
         except StreamClosedError:

@@ -21,7 +21,7 @@ from faceanond.publish.deadline import first_of, within
 from faceanond.publish.packet import Codec
 from faceanond.publish.push.network import Network
 from faceanond.publish.push.target import Target
-from faceanond.publish.stream import Stream, StreamClosedError
+from faceanond.publish.stream import Role, Stream, StreamClosedError
 from faceanond.publish.webrtc import ice
 from faceanond.publish.webrtc.errors import OfferError
 from faceanond.publish.webrtc.lines import with_level
@@ -84,6 +84,7 @@ class WhipPush:
         return sending(
             self._stream,
             protocol=self._target.protocol,
+            role=Role.MEDIA_SERVER,
             codecs=_codecs(),
             configuration=configuration(self._settings),
             network=ice.Network(),

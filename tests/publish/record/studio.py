@@ -16,7 +16,7 @@ from faceanond.publish.record.disk import Disk, SegmentFile
 from faceanond.publish.record.index import Index, Segment
 from faceanond.publish.record.recorder import Recorder
 from faceanond.publish.record.threads import DiskThreads
-from faceanond.publish.stream import Reader, Stream
+from faceanond.publish.stream import Reader, Role, Stream
 from tests.conftest import FakeClock
 from tests.waiting import until
 
@@ -96,7 +96,7 @@ class Studio:
 
     def readers(self) -> list[Reader]:
         """The recorder's end of the stream, as long as it reads."""
-        return [reader for reader in self.stream._readers if not reader.watching]
+        return [reader for reader in self.stream._readers if reader.role is Role.RECORDING]
 
     async def stop(self) -> None:
         """As when the daemon ends."""
