@@ -103,6 +103,7 @@ class App:
         """Opens every listener; each is closed by the stack."""
         config, clock, find = self._config, self._clock, self._fleet.stream
         whep = await stack.enter_async_context(WhepService(find, config.webrtc, clock=clock, shares=self._shares))
+        rtsp: RtspServer | None = None
         metrics = Metrics(
             self._fleet.cameras,
             self._statistics,
@@ -111,9 +112,9 @@ class App:
             ffmpeg=ffmpeg_version(),
             executor=pages,
             logins=lambda: self._failures.counts,
+            failed=lambda: {"webrtc": whep.failed, "rtsp": rtsp.failed if rtsp is not None else 0},
             strays=whep.dropped,
         )
-        rtsp = None
         if config.rtsp.enabled:
             players = RtspServer(
                 find, config.rtsp, clock=clock, access=self._access, failures=self._failures, shares=self._shares

@@ -343,6 +343,15 @@ LOGINS: Metric[Mapping[str, int]] = Metric(
 )
 
 
+FAILED: Metric[Mapping[str, int]] = Metric(
+    "viewers_failed_total",
+    Kind.COUNTER,
+    "Viewers that lost their connection by a defect of this program, by protocol; the log says more.",
+    _each(("webrtc", "rtsp"), lambda counts: counts),
+    ("protocol",),
+)
+
+
 STRAY = ("unknown", "unsigned", "crowded", "malformed", "silent", "slow", "unsent")
 """Why the ports that all browsers share drop a datagram or a connection."""
 
@@ -359,6 +368,7 @@ def declared() -> Iterator[tuple[str, Kind, tuple[str, ...], str]]:
     """(full name, type, labels, meaning) of every metric of ours, in the order of the exposition."""
     yield BUILD_INFO.full_name, BUILD_INFO.kind, BUILD_INFO.labels, BUILD_INFO.help
     yield LOGINS.full_name, LOGINS.kind, LOGINS.labels, LOGINS.help
+    yield FAILED.full_name, FAILED.kind, FAILED.labels, FAILED.help
     yield STRAYS.full_name, STRAYS.kind, STRAYS.labels, STRAYS.help
     for camera in CAMERA_METRICS:
         yield camera.full_name, camera.kind, ("camera", *camera.labels), camera.help

@@ -19,6 +19,7 @@ from faceanond.observe.catalogue import (
     BUILD_INFO,
     CAMERA_METRICS,
     EVENT_LOOP_LAG,
+    FAILED,
     INFERENCE_METRICS,
     LOGINS,
     STRAYS,
@@ -33,8 +34,8 @@ Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
 class Metrics:
     """The /metrics page. `cameras`, `inference` and `loop_lag` give snapshots from memory; each scrape calls each once.
-    `logins` gives the wrong logins since the start, by protocol, `strays` what the shared media ports dropped, by
-    reason.
+    `logins` gives the wrong logins since the start, by protocol, `failed` the viewers that a defect cut off, by
+    protocol, `strays` what the shared media ports dropped, by reason.
 
     `scrape` writes in `executor`, which stays its owner's.
     """
@@ -49,11 +50,13 @@ class Metrics:
         ffmpeg: str,
         executor: Executor,
         logins: Callable[[], Mapping[str, int]] = dict,
+        failed: Callable[[], Mapping[str, int]] = dict,
         strays: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._cameras = cameras
         self._inference = inference
         self._logins = logins
+        self._failed = failed
         self._strays = strays
         self._loop_lag = loop_lag
         self._version = version
@@ -78,7 +81,7 @@ class Metrics:
         inference = self._inference()
         provider = inference.provider if inference is not None else "none"
         build = Build(self._version, provider, self._ffmpeg)
-        counts = dict(self._logins()), dict(self._strays())
+        counts = dict(self._logins()), dict(self._failed()), dict(self._strays())
         return Snapshot(tuple(self._cameras()), inference, self._loop_lag(), build, *counts, self._process)
 
     @staticmethod
@@ -98,12 +101,14 @@ class Snapshot(Collector):
     loop_lag: HistogramSnapshot
     build: Build
     logins: Mapping[str, int]
+    failed: Mapping[str, int]
     strays: Mapping[str, int]
     process: CollectorRegistry
 
     def collect(self) -> Iterator[Family]:
         yield _family(BUILD_INFO, BUILD_INFO.labels, BUILD_INFO.read(self.build))
         yield _family(LOGINS, LOGINS.labels, LOGINS.read(self.logins))
+        yield _family(FAILED, FAILED.labels, FAILED.read(self.failed))
         yield _family(STRAYS, STRAYS.labels, STRAYS.read(self.strays))
         for metric in CAMERA_METRICS:
             samples = (

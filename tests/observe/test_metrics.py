@@ -139,6 +139,17 @@ def test_wrong_logins_are_told_by_listener_and_are_there_before_the_first() -> N
     assert b'faceanond_logins_failed_total{protocol="http"} 3.0' in counted
 
 
+def test_viewers_that_a_defect_cuts_off_are_told_by_protocol_and_are_there_before_the_first() -> None:
+    seen = samples()
+    for protocol in ("webrtc", "rtsp"):
+        assert seen[of("viewers_failed_total", f"protocol={protocol}")] == 0
+    with ThreadPoolExecutor(1) as executor:
+        counted = Metrics(
+            list, lambda: None, histogram, version="1", ffmpeg="8", executor=executor, failed=lambda: {"rtsp": 3}
+        ).render()[0]
+    assert b'faceanond_viewers_failed_total{protocol="rtsp"} 3.0' in counted
+
+
 def test_what_the_media_ports_drop_is_told_by_reason_and_is_there_before_the_first() -> None:
     assert set(STRAY) == set(Drop)
     seen = samples()

@@ -219,9 +219,7 @@ async def test_nobody_waits_for_the_parameter_sets_of_a_closed_stream(stream: St
         await stream.described()
 
 
-async def test_a_recording_is_left_out_of_every_figure(
-    stream: Stream, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_recording_is_left_out_of_every_figure(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RING_PACKETS", 3)
     reader = stream.subscribe("record", role=Role.RECORDING)
     feed(stream, "KppppK")

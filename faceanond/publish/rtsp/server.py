@@ -70,6 +70,8 @@ class RtspServer:
         self._tls_listener: asyncio.Server | None = None
         self._certificate: ServerCertificate | None = None
         self._closing = False
+        self.failed = 0
+        """Connections that a defect has ended."""
 
     @property
     def port(self) -> int:
@@ -171,6 +173,7 @@ class RtspServer:
             await connection.run()
         except Exception:
             # A defect in serving one player must not end all the others with it.
+            self.failed += 1
             log.exception("rtsp connection failed")
         finally:
             del self._connections[connection]

@@ -61,7 +61,7 @@ async def sending(
     remote: str | None = None,
     heard: Callable[[], None],
 ) -> AsyncIterator[Peer]:
-    """A connection for this stream, counted as `protocol` and `role`, in one of these codecs; leaving closes everything of it.
+    """A connection for this stream in one of these codecs, counted as `protocol`; leaving closes everything of it.
 
     `local` is the address of ours on which the other side is reached, `remote` its own, where they are known. `heard`
     is called for each RTCP packet.

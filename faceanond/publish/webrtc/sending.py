@@ -13,7 +13,6 @@ import struct
 from collections import deque
 from typing import Any
 
-import structlog
 from aiortc import RTCRtpSender
 from aiortc.clock import current_ntp_time
 from aiortc.mediastreams import MediaStreamError
@@ -22,8 +21,6 @@ from aiortc.rtcdtlstransport import State
 from faceanond.publish import rtp
 from faceanond.publish.packet import EncodedPacket
 from faceanond.publish.webrtc.track import PassthroughTrack
-
-log = structlog.get_logger(__name__)
 
 AT_ONCE = 16
 """Packets after which everybody else has a turn: a keyframe for fifty viewers in one go would stop the event loop for
@@ -51,7 +48,10 @@ class SharedSending:
         sender._retransmit = self._retransmit  # type: ignore[method-assign]
 
     async def _run(self, codec: Any) -> None:
-        """aiortc's task: until cancelled, the connection or the stream ends. Stops the track."""
+        """aiortc's task: until cancelled, the connection or the stream ends. Stops the track.
+
+        A defect is the track's "failed" event: of its own task's errors aiortc would tell nobody.
+        """
         sender = self._sender
         self._payload_type = codec.payloadType
         sender._RTCRtpSender__rtp_started.set()
@@ -60,10 +60,10 @@ class SharedSending:
                 await self._send(await self._track.next())
         except (asyncio.CancelledError, ConnectionError, MediaStreamError):
             pass
-        except Exception:
-            # aiortc waits for the event below, so that no error may pass it by.
-            log.exception("sending to a viewer failed")
+        except Exception as error:  # noqa: BLE001 (whoever made the connection ends it, and tells)
+            self._track.emit("failed", error)
         finally:
+            # Whatever happened: aiortc waits for the event, and would never close the connection.
             self._track.stop()
             sender._RTCRtpSender__track = None
             sender._RTCRtpSender__rtp_exited.set()

@@ -67,6 +67,8 @@ class WhepService:
         self._sessions: dict[str, Session] = {}
         # Session name -> (camera, owner), the last to end at the end.
         self._ended: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        self.failed = 0
+        """Sessions that a defect has ended."""
         self._group: asyncio.TaskGroup | None = None
         self._watch: asyncio.Task[None] | None = None
 
@@ -218,6 +220,7 @@ class WhepService:
         try:
             await session.run()
         except Exception:  # One viewer's trouble must not end the group, that is all viewers.
+            self.failed += 1
             log.exception("viewer session failed", camera=session.camera)
 
     def _forget(self, session: Session) -> None:

@@ -1,7 +1,8 @@
 """One viewer from offer to end: everything that belongs to it is made and closed in `Session.run`.
 
 A session ends when the viewer leaves, its handshake takes too long, its receiver reports stop, the camera's stream
-closes, the sender ends for a reason of aiortc's own, or somebody calls `end`; the first of these decides.
+closes, the sender ends for a reason of aiortc's own or by a defect of ours, or somebody calls `end`; the first of these
+decides.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ class Session:
         self._answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._over = asyncio.Event()
         self._reason = ""
+        self._defect: Exception | None = None
         self._started = False
         self._heard = 0.0
 
@@ -102,7 +104,10 @@ class Session:
                 await self._ice.addRemoteCandidate(candidate_from_sdp(candidate))
 
     async def run(self) -> None:
-        """Lives as long as the viewer. Cancellable; returns when everything of it is closed."""
+        """Lives as long as the viewer. Cancellable; returns when everything of it is closed.
+
+        Raises what ended it by a defect, then.
+        """
         async with sending(
             self._stream,
             protocol=PROTOCOL,
@@ -126,6 +131,8 @@ class Session:
             log.info("viewer left", camera=self.camera, reason=self._reason)
         else:
             log.info("viewer did not get through", camera=self.camera, reason=self._reason)
+        if self._defect is not None:
+            raise self._defect
 
     def _listen(self, connection: RTCPeerConnection, track: PassthroughTrack) -> None:
         """Ties aiortc's events to ours."""
@@ -141,8 +148,13 @@ class Session:
 
         connection.on("connectionstatechange", changed)
         track.on("started", started)
+        track.on("failed", self._fail)
         track.on("exhausted", lambda: self.end("stream ended"))
         track.on("ended", lambda: self.end("viewer gone"))
+
+    def _fail(self, error: Exception) -> None:
+        self._defect = error
+        self.end("sending failed")
 
     def _hear(self) -> None:
         self._heard = self._clock.monotonic()

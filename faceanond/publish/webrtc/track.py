@@ -24,7 +24,8 @@ class PassthroughTrack(MediaStreamTrack):
 
     It subscribes when aiortc first asks, that is after the handshake: a viewer that never gets through costs the
     encoder nothing. `stop` (which aiortc calls when the sender ends, for whatever reason) unsubscribes. Events:
-    "started" with the subscription, "exhausted" when the camera's stream closes, "ended" in any case.
+    "started" with the subscription, "exhausted" when the camera's stream closes, "failed" with the error when a defect
+    ends the sending, "ended" in any case.
     """
 
     kind = "video"

@@ -59,7 +59,7 @@ class WhipPush:
         self._clock = clock
         self._connected = connected
         self._over = asyncio.Event()
-        self._error: PushError | StreamClosedError | None = None
+        self._error: Exception | None = None
         self._started = False
         self._heard: float | None = None
 
@@ -107,13 +107,14 @@ class WhipPush:
 
         connection.on("connectionstatechange", changed)
         track.on("started", started)
+        track.on("failed", self._end)
         track.on("exhausted", lambda: self._end(StreamClosedError()))
         track.on("ended", lambda: self._end(PushError(PushFault.CLOSED, "the server ended the session")))
 
     def _hear(self) -> None:
         self._heard = self._clock.monotonic()
 
-    def _end(self, error: PushError | StreamClosedError) -> None:
+    def _end(self, error: Exception) -> None:
         if not self._over.is_set():
             self._error = error
             self._over.set()

@@ -144,6 +144,7 @@ async def test_a_defect_in_serving_one_player_spares_the_others(
                 unlucky.writer.write(b"DESCRIBE rtsp://x/yard RTSP/1.0\r\nCSeq: 1\r\n\r\n")
                 assert await unlucky.ended()
         assert (await other.ask("DESCRIBE")).status == 200
+        assert server.failed == 1
 
 
 async def test_fifty_joins_and_leaves_leave_nothing_behind(stream: Stream, clock: FakeClock) -> None:

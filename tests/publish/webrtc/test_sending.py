@@ -142,6 +142,8 @@ async def test_what_was_never_sent_or_long_ago_is_not_sent_again(stage: Stage) -
 
 @pytest.mark.parametrize("end", ["stream", "connection", "defect"])
 async def test_whatever_ends_it_the_track_is_stopped_and_aiortc_knows(stage: Stage, end: str) -> None:
+    defects: list[Exception] = []
+    stage.track.on("failed", defects.append)
     async with asyncio.TaskGroup() as group:
         group.create_task(stage.sender._run_rtp(H264))
         await settle()
@@ -157,3 +159,4 @@ async def test_whatever_ends_it_the_track_is_stopped_and_aiortc_knows(stage: Sta
     assert stage.sender._RTCRtpSender__rtp_exited.is_set()
     assert stage.track.readyState == "ended"
     assert stage.stream.viewers() == {"webrtc": 0}
+    assert [type(defect) for defect in defects] == ([AttributeError] if end == "defect" else [])

@@ -28,6 +28,7 @@ from faceanond.publish.webrtc.errors import (
     TooManyViewersError,
     UnsupportedOfferError,
 )
+from faceanond.publish.webrtc.sending import SharedSending
 from faceanond.publish.webrtc.service import WhepService
 from tests.conftest import FakeClock, settle
 from tests.publish.sealed import moving, picture
@@ -288,6 +289,33 @@ async def test_a_viewer_that_falls_silent_is_dropped(clock: FakeClock) -> None:
         assert service.sessions == 1
         await clock.advance(12.1)
         await gone(service)
+
+
+async def test_a_defect_in_sending_to_one_viewer_is_counted_and_spares_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    send = SharedSending._send
+    served: list[SharedSending] = []
+
+    async def serve(sending: SharedSending, packet: EncodedPacket) -> None:
+        if sending not in served:
+            served.append(sending)
+        if sending is not served[0]:
+            raise ZeroDivisionError
+        await send(sending, packet)
+
+    monkeypatch.setattr(SharedSending, "_send", serve)
+    async with live("lobby") as (service, streams), viewer() as one:
+        await one.join(service, "lobby")
+        await one.picture()
+        before = sockets()
+        async with viewer() as unlucky:
+            await unlucky.join(service, "lobby")
+            await until(lambda: service.failed)
+            assert (service.sessions, service.failed) == (1, 1)
+            assert streams["lobby"].viewers() == {"webrtc": 1}
+        assert sockets() == before
+        await one.picture()
 
 
 async def test_too_many_viewers_are_told_when_to_come_back() -> None:

@@ -18,6 +18,7 @@ from faceanond.publish.stream import KEYFRAME_SPACING, Stream, StreamClosedError
 from faceanond.publish.webrtc import ice
 from faceanond.publish.webrtc import whip as module
 from faceanond.publish.webrtc.errors import NoFreePortError
+from faceanond.publish.webrtc.sending import SharedSending
 from faceanond.publish.webrtc.whip import HANDSHAKE, SILENCE, WhipPush
 from tests.conftest import FakeClock
 from tests.publish.webrtc.feed import Pattern, feed
@@ -62,7 +63,7 @@ async def pushing(url: str, *, clock: Clock | None = None, settings: WebRtc | No
         async def outcome() -> Exception:
             try:
                 await push.run()
-            except (PushError, StreamClosedError) as error:
+            except (PushError, StreamClosedError, ZeroDivisionError) as error:
                 return error
             raise AssertionError("a push ends with an error")
 
@@ -115,6 +116,17 @@ async def test_a_server_that_hangs_up_ends_the_push() -> None:
         await until(lambda: server.frames)
         await server.peers[0].close()
         assert await one.fault() is PushFault.CLOSED
+
+
+async def test_a_defect_in_sending_ends_the_push_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(SharedSending, "_send", broken)
+    server = WhipServer()
+    async with whip(server) as url, pushing(url) as one:
+        assert isinstance(await one.error(), ZeroDivisionError)
+        assert server.deleted == ["/session/1"]
 
 
 async def test_a_camera_that_is_taken_away_ends_the_push_for_good() -> None:
