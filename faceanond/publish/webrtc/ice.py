@@ -4,7 +4,7 @@ aioice binds a random port on every interface and offers them all. Here the port
 the same on each address (so that one forwarded port or range is enough), or one port serves all viewers; interfaces
 are chosen by `webrtc.interfaces`, loopback is offered to viewers which came over loopback, and
 `webrtc.external_addresses` are offered besides, with the same port. This module and its neighbours `protocol`,
-`shared_port` and `tcp_port` are the only ones that reach into aioice.
+`shared_port` and `tcp_port` are the only ones that reach into aioice; `internals` lists what they find there.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from faceanond.clock import Clock
 from faceanond.config.model import WebRtc
 from faceanond.publish.packet import Codec
 from faceanond.publish.stream import Stream
+from faceanond.publish.webrtc import internals
 from faceanond.publish.webrtc.addresses import ExternalAddresses
 from faceanond.publish.webrtc.errors import NoStreamError, OfferError, TooManyViewersError, UnsupportedOfferError
 from faceanond.publish.webrtc.ice import Network
@@ -89,6 +90,7 @@ class WhepService:
         # Both libraries tell of every packet at debug level and of every connectivity check at info level.
         for name in ("aiortc", "aioice"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        await internals.verify()
         await self._open()
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
