@@ -12,16 +12,14 @@ could draw a viewer's packets into a session of his own.
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import aioice
-import structlog
 from aioice import stun
 
-from faceanond.errors import UnavailableError
+from faceanond.publish.webrtc.port import Port
 from faceanond.publish.webrtc.protocol import (
     Drop,
     EdgeProtocol,
@@ -34,9 +32,6 @@ from faceanond.publish.webrtc.protocol import (
     vouches,
 )
 from faceanond.publish.webrtc.sockets import SHARED_BUFFER, open_udp
-from faceanond.sockets import cannot_listen
-
-log = structlog.get_logger(__name__)
 
 MOST_PEERS = 16
 """Remote addresses that one session may hold: a viewer has a few per interface, and NATs change them."""
@@ -180,15 +175,11 @@ class Gate(asyncio.DatagramProtocol):
             place.datagram_received(data, peer)
 
 
-class SharedPort:
-    """The port on all addresses. `open` and `close` are its owner's; agents join and leave in between."""
+class SharedPort(Port[Gate]):
+    """The port on all addresses."""
 
     def __init__(self, port: int) -> None:
-        self.port = port
-        self.dropped: Counter[Drop] = Counter()
-        self._agents: dict[str, aioice.Connection] = {}
-        self._gates: dict[str, Gate] = {}
-        self._opening = asyncio.Lock()
+        super().__init__(port, key="webrtc.udp_ports", kind="UDP")
 
     @property
     def agents(self) -> int:
@@ -197,26 +188,14 @@ class SharedPort:
     @property
     def peers(self) -> int:
         """Remote addresses that are held now, all sessions together."""
-        return sum(gate.peers for gate in self._gates.values())
+        return sum(gate.peers for gate in self._ends.values())
 
-    async def open(self, addresses: Sequence[str]) -> None:
-        """Listens on these addresses; those that do not exist (any more) are left out.
+    async def join(self, agent: aioice.Connection, addresses: Sequence[str]) -> list[Place]:
+        """A protocol for the agent on each of the addresses that can be listened on."""
+        return [gate.join(agent) for gate in await self._admit(agent, addresses)]
 
-        Raises UnavailableError when the port is taken on one of them.
-        """
-        async with self._opening:
-            for address in addresses:
-                if address not in self._gates:
-                    await self._open(address)
-
-    async def _open(self, address: str) -> None:
-        try:
-            opened = open_udp(address, self.port, SHARED_BUFFER, SHARED_BUFFER)
-        except OSError as error:
-            if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                raise cannot_listen("webrtc.udp_ports", address, self.port, error, kind="UDP") from None
-            log.info("an address cannot be listened on", address=address, reason=error.strerror)
-            return
+    async def _listen(self, address: str) -> Gate:
+        opened = open_udp(address, self.port, SHARED_BUFFER, SHARED_BUFFER)
         try:
             _, gate = await asyncio.get_running_loop().create_datagram_endpoint(
                 lambda: Gate(self._agents.get, self.dropped), sock=opened
@@ -224,31 +203,4 @@ class SharedPort:
         except BaseException:
             opened.close()
             raise
-        self._gates[address] = gate
-
-    async def join(self, agent: aioice.Connection, addresses: Sequence[str]) -> list[Place]:
-        """A protocol for the agent on each of the addresses that can be listened on."""
-        async with self._opening:
-            for address in [address for address, gate in self._gates.items() if gate.broken]:
-                del self._gates[address]
-            for address in addresses:
-                if address not in self._gates:
-                    try:
-                        await self._open(address)
-                    except UnavailableError as error:
-                        log.warning("an address is left out", reason=str(error))
-            # Addresses come and go (privacy extensions make a new one every day); what nobody uses is closed.
-            for address in [address for address, gate in self._gates.items() if gate.idle]:
-                if address not in addresses:
-                    self._gates.pop(address).close()
-            self._agents[agent.local_username] = agent
-            return [self._gates[address].join(agent) for address in addresses if address in self._gates]
-
-    def leave(self, agent: aioice.Connection) -> None:
-        """Forgets the agent's name; its places go as aioice closes them."""
-        self._agents.pop(agent.local_username, None)
-
-    def close(self) -> None:
-        for gate in self._gates.values():
-            gate.close()
-        self._gates.clear()
+        return gate

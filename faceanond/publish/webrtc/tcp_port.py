@@ -9,17 +9,15 @@ whole packets are dropped, and one that does not catch up is disconnected.
 from __future__ import annotations
 
 import asyncio
-import errno
 import struct
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import aioice
-import structlog
 
 from faceanond.buckets import network_of
 from faceanond.clock import Clock
-from faceanond.errors import UnavailableError
+from faceanond.publish.webrtc.port import Port
 from faceanond.publish.webrtc.protocol import (
     Drop,
     EdgeProtocol,
@@ -32,9 +30,7 @@ from faceanond.publish.webrtc.protocol import (
     vouches,
 )
 from faceanond.publish.webrtc.sockets import open_tcp
-from faceanond.sockets import cannot_listen, tune
-
-log = structlog.get_logger(__name__)
+from faceanond.sockets import tune
 
 LARGEST = 2048
 """Bytes of a message from a viewer: checks, DTLS records and RTCP, all made for UDP."""
@@ -164,24 +160,36 @@ class Listener:
         self,
         name: Peer,
         *,
-        find: Callable[[str], aioice.Connection | None],
+        agents: Mapping[str, aioice.Connection],
         dropped: Counter[Drop],
         lines: set[Line],
         most: int,
         clock: Clock,
     ) -> None:
         self.name = name
-        self.find = find
         self.dropped = dropped
         self.clock = clock
         self.server: asyncio.Server | None = None
         self.candidate = passive_candidate(*name, rank=0)
+        self._agents = agents
         self._lines = lines
         self._most = most
 
     @property
     def idle(self) -> bool:
-        return not any(line._listener is self for line in self._lines)
+        """Whether nobody is connected, and nobody may still be about to: every agent was told of every address."""
+        return not self._agents and not any(line._listener is self for line in self._lines)
+
+    @property
+    def broken(self) -> bool:
+        return self.server is None or not self.server.is_serving()
+
+    def close(self) -> None:
+        if self.server is not None:
+            self.server.close()
+
+    def find(self, name: str) -> aioice.Connection | None:
+        return self._agents.get(name)
 
     def came(self, line: Line) -> None:
         unknown = [other for other in self._lines if other.agent is None]
@@ -204,72 +212,23 @@ class Listener:
         return sum(1 for line in self._lines if line.agent is agent) < MOST_EACH
 
 
-class TcpPort:
-    """The port on all addresses. `open`, `watch` and `close` are its owner's; agents join and leave in between."""
+class TcpPort(Port[Listener]):
+    """The port on all addresses; `watch` is its owner's, too."""
 
     def __init__(self, port: int, *, most: int, clock: Clock) -> None:
         """`most` bounds the connections, all viewers together."""
-        self.port = port
-        self.dropped: Counter[Drop] = Counter()
+        super().__init__(port, key="webrtc.tcp_port", kind="TCP")
         self._most = most
         self._clock = clock
-        self._agents: dict[str, aioice.Connection] = {}
         self._lines: set[Line] = set()
-        self._listeners: dict[str, Listener] = {}
-        self._opening = asyncio.Lock()
 
     @property
     def connections(self) -> int:
         return len(self._lines)
 
-    async def open(self, addresses: Sequence[str]) -> None:
-        """Listens on these addresses; those that do not exist (any more) are left out.
-
-        Raises UnavailableError when the port is taken on one of them.
-        """
-        async with self._opening:
-            for address in addresses:
-                if address not in self._listeners:
-                    await self._open(address)
-
-    async def _open(self, address: str) -> None:
-        try:
-            opened = open_tcp(address, self.port)
-        except OSError as error:
-            if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                raise cannot_listen("webrtc.tcp_port", address, self.port, error) from None
-            log.info("an address cannot be listened on", address=address, reason=error.strerror)
-            return
-        name: Peer = opened.getsockname()[:2]
-        listener = Listener(
-            name, find=self._agents.get, dropped=self.dropped, lines=self._lines, most=self._most, clock=self._clock
-        )
-        try:
-            listener.server = await asyncio.get_running_loop().create_server(lambda: Line(listener), sock=opened)
-        except BaseException:
-            opened.close()
-            raise
-        self._listeners[address] = listener
-
     async def join(self, agent: aioice.Connection, addresses: Sequence[str]) -> list[Peer]:
         """Where the agent's viewer may connect: one (address, port) for each address that can be listened on."""
-        async with self._opening:
-            for address in addresses:
-                if address not in self._listeners:
-                    try:
-                        await self._open(address)
-                    except UnavailableError as error:
-                        log.warning("an address is left out", reason=str(error))
-            for address in [address for address, listener in self._listeners.items() if listener.idle]:
-                # Addresses come and go; on what is left over nobody is told to connect.
-                if address not in addresses and not self._agents:
-                    self._close(self._listeners.pop(address))
-            self._agents[agent.local_username] = agent
-            return [self._listeners[address].name for address in addresses if address in self._listeners]
-
-    def leave(self, agent: aioice.Connection) -> None:
-        """Forgets the agent; its connections go as aioice closes them."""
-        self._agents.pop(agent.local_username, None)
+        return [listener.name for listener in await self._admit(agent, addresses)]
 
     async def watch(self) -> None:
         """Until cancelled, ends connections that show no check in time, and those whose viewers do not read."""
@@ -283,15 +242,26 @@ class TcpPort:
                     line.end(Drop.SLOW)
 
     def close(self) -> None:
-        for listener in self._listeners.values():
-            self._close(listener)
-        self._listeners.clear()
+        super().close()
         for line in tuple(self._lines):
             line.abort()
 
-    def _close(self, listener: Listener) -> None:
-        if listener.server is not None:
-            listener.server.close()
+    async def _listen(self, address: str) -> Listener:
+        opened = open_tcp(address, self.port)
+        listener = Listener(
+            opened.getsockname()[:2],
+            agents=self._agents,
+            dropped=self.dropped,
+            lines=self._lines,
+            most=self._most,
+            clock=self._clock,
+        )
+        try:
+            listener.server = await asyncio.get_running_loop().create_server(lambda: Line(listener), sock=opened)
+        except BaseException:
+            opened.close()
+            raise
+        return listener
 
 
 def passive_candidate(host: str, port: int, *, rank: int) -> aioice.Candidate:

@@ -31,7 +31,7 @@ async def port() -> AsyncIterator[SharedPort]:
 
 
 def gate(port: SharedPort) -> Gate:
-    return port._gates["127.0.0.1"]
+    return port._ends["127.0.0.1"]
 
 
 class Sent:
@@ -59,7 +59,7 @@ async def test_agents_share_one_socket_on_each_address(port: SharedPort) -> None
     async with agent(network) as one, agent(network) as other:
         places = [candidates.local_candidates for candidates in (one, other)]
         assert {candidate.port for candidates in places for candidate in candidates} == {port.port}
-        assert len(places[0]) == len(places[1]) == len(port._gates)
+        assert len(places[0]) == len(places[1]) == len(port._ends)
         assert places[0][0].host == "127.0.0.1"
         assert port.agents == 2
 
@@ -236,15 +236,15 @@ async def test_a_port_that_is_taken_is_told_with_what_to_do() -> None:
 
 async def test_an_address_that_is_not_there_is_left_out(port: SharedPort) -> None:
     await port.open(["198.51.100.77", "127.0.0.1"])
-    assert list(port._gates) == ["127.0.0.1"]
+    assert list(port._ends) == ["127.0.0.1"]
 
 
 async def test_a_socket_that_nobody_uses_any_more_is_closed(port: SharedPort) -> None:
     network = Network(shared=port, interfaces=("lo",))
     await port.open(["127.0.0.1", "127.0.0.2"])
     async with agent(network):
-        assert "127.0.0.2" not in port._gates
-        assert "127.0.0.1" in port._gates
+        assert "127.0.0.2" not in port._ends
+        assert "127.0.0.1" in port._ends
 
 
 async def test_a_socket_that_breaks_ends_its_sessions_parts_and_is_opened_anew_for_the_next(port: SharedPort) -> None:
