@@ -90,16 +90,19 @@ class RtspServer:
         return self._shared.sessions
 
     async def __aenter__(self) -> Self:
-        self._listener = await self._listen("rtsp.listen", self._settings.listen, secure=False)
-        try:
-            if self._settings.tls_listen is not None:
-                self._certificate = await opened(self._settings.certificate, self._settings.key, table="rtsp")
-                self._tls_listener = await self._listen("rtsp.tls_listen", self._settings.tls_listen, secure=True)
-        except BaseException:
-            self._listener.close()
-            raise
+        settings = self._settings
+        # All that a connection needs is there before the first one can come.
+        if settings.tls_listen is not None:
+            self._certificate = await opened(settings.certificate, settings.key, table="rtsp")
         self._tasks = asyncio.TaskGroup()
         await self._tasks.__aenter__()
+        try:
+            self._listener = await self._listen("rtsp.listen", settings.listen, secure=False)
+            if settings.tls_listen is not None:
+                self._tls_listener = await self._listen("rtsp.tls_listen", settings.tls_listen, secure=True)
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
         self._chores = [self._tasks.create_task(self._check(), name="rtsp: look for players that are gone")]
         if self._certificate is not None:
             renewing = renew(self._certificate, table="rtsp", clock=self._clock)
@@ -119,12 +122,15 @@ class RtspServer:
         if error is not None and not isinstance(error, asyncio.CancelledError):
             # The error of the `async with` block is its own; the group would wrap it.
             kind = error = trace = None
-        await self._tasks.__aexit__(kind, error, trace)
-        # A connection that was accepted just now was cancelled before it could run.
-        for connection in self._connections:
-            connection.abort()
-        for listener in listeners:
-            await listener.wait_closed()
+        try:
+            # Raises the cancellation that ends the block, when one does.
+            await self._tasks.__aexit__(kind, error, trace)
+        finally:
+            # A connection that was accepted just now was cancelled before it could run.
+            for connection in self._connections:
+                connection.abort()
+            for listener in listeners:
+                await listener.wait_closed()
 
     async def run(self) -> None:
         """Serves until cancelled."""

@@ -15,11 +15,13 @@ from pydantic import SecretStr
 from faceanond.access import OPEN, Access
 from faceanond.config.model import Rtsp, Viewer
 from faceanond.errors import UnavailableError
+from faceanond.publish.rtsp import server as module
 from faceanond.publish.rtsp.server import RtspServer
 from faceanond.publish.stream import Stream
-from faceanond.tls import RENEWAL_INTERVAL
+from faceanond.tls import RENEWAL_INTERVAL, ServerCertificate, opened
 from tests import certificates
 from tests.conftest import FakeClock
+from tests.e2e.daemon import free_port
 from tests.publish.rtsp.player import TCP, Player, connected
 from tests.publish.sealed import packet
 from tests.waiting import until
@@ -61,6 +63,34 @@ async def player(server: RtspServer, trust: ssl.SSLContext) -> AsyncIterator[Pla
     assert server.tls_port is not None
     async with connected(server.tls_port, trust) as player:
         yield player
+
+
+async def test_nobody_can_connect_before_the_certificate_is_read(
+    stream: Stream, files: tuple[Path, Path], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+
+    async def read(certificate: str, key: str, *, table: str) -> ServerCertificate:
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+        return await opened(certificate, key, table=table)
+
+    monkeypatch.setattr(module, "opened", read)
+    secured = settings(files, listen=f"127.0.0.1:{port}")
+    async with RtspServer({}.get, secured, clock=clock, access=OPEN), connected(port) as player:
+        assert (await player.ask("OPTIONS")).status == 200
+
+
+async def test_a_second_port_that_is_taken_leaves_the_first_one_free(
+    stream: Stream, files: tuple[Path, Path], clock: FakeClock
+) -> None:
+    port = free_port()
+    async with RtspServer({}.get, settings(files), clock=clock, access=OPEN) as server:
+        taken = settings(files, listen=f"127.0.0.1:{port}", tls_listen=f"127.0.0.1:{server.port}")
+        with pytest.raises(UnavailableError, match="tls_listen"):
+            await RtspServer({}.get, taken, clock=clock, access=OPEN).__aenter__()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
 
 
 async def test_a_player_whose_trust_is_checked_plays_and_leaves(
@@ -186,14 +216,14 @@ async def test_a_broken_renewal_is_told_and_the_old_certificate_serves_on(
         assert (await player.ask("OPTIONS")).status == 200
 
 
-async def test_an_unusable_certificate_names_the_key_and_closes_the_other_listener(
+async def test_an_unusable_certificate_names_the_key_and_opens_no_listener(
     stream: Stream, files: tuple[Path, Path], clock: FakeClock
 ) -> None:
     files[1].unlink()
     server = RtspServer({"yard": stream}.get, settings(files), clock=clock, access=OPEN)
     with pytest.raises(UnavailableError, match=r"^rtsp\.key: the private key .* does not exist"):
         await server.__aenter__()
-    assert not server._listener.is_serving()  # type: ignore[union-attr]
+    assert server._listener is None
 
 
 async def test_a_taken_port_names_the_key_of_the_secure_listener(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 
@@ -127,6 +128,24 @@ async def test_while_all_connections_are_players_a_newcomer_is_turned_away(
             assert await late.ended()
         assert (await player.ask("OPTIONS")).status == 200
         assert len(server._connections) == 1
+
+
+async def test_a_player_who_comes_in_the_moment_of_the_end_is_cut_off(
+    stream: Stream, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept = RtspServer._accept
+    server = server_for(stream, clock)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(server.run(), name="server")
+
+        def last(*place: Any, **named: Any) -> None:
+            running.cancel()
+            accept(*place, **named)
+
+        monkeypatch.setattr(RtspServer, "_accept", last)
+        await until(lambda: server._listener)
+        async with connected(server.port) as player:
+            assert await player.ended()
 
 
 async def test_a_defect_in_serving_one_player_spares_the_others(
