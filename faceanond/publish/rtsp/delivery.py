@@ -85,6 +85,9 @@ class Output:
                 await self._writer.wait_closed()
         except (OSError, TimeoutError):
             self._writer.transport.abort()
+        except asyncio.CancelledError:
+            self._writer.transport.abort()
+            raise
 
 
 class TcpDelivery:
@@ -149,8 +152,14 @@ class UdpDelivery:
             raise RtspError(503, f"no UDP ports: {error.strerror}") from None
         rtp, rtcp = opened
         self._ports = rtp.getsockname()[1], rtcp.getsockname()[1]
-        await loop.create_datagram_endpoint(lambda: self._rtp, sock=rtp)
-        await loop.create_datagram_endpoint(lambda: self._rtcp, sock=rtcp)
+        try:
+            await loop.create_datagram_endpoint(lambda: self._rtp, sock=rtp)
+            await loop.create_datagram_endpoint(lambda: self._rtcp, sock=rtcp)
+        except BaseException:
+            # Cancelled half-way: nobody has this delivery yet, to close it.
+            self.close()
+            rtcp.close()
+            raise
 
     @property
     def transport_header(self) -> str:

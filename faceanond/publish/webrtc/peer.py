@@ -111,6 +111,10 @@ async def _close(connection: RTCPeerConnection, agent: ice.EdgeConnection | None
         log.warning("peer connection did not close", error=type(error).__name__)
         if agent is not None:
             ice.release(agent)
+    except asyncio.CancelledError:
+        if agent is not None:
+            ice.release(agent)
+        raise
 
 
 def capabilities(codec: Codec) -> list[RTCRtpCodecCapability]:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -11,10 +12,12 @@ import pytest_asyncio
 from faceanond.access import OPEN
 from faceanond.config.model import Rtsp
 from faceanond.publish import rtp
+from faceanond.publish.rtsp.delivery import Output, UdpDelivery
 from faceanond.publish.rtsp.server import RtspServer
 from faceanond.publish.rtsp.session import Session
+from faceanond.publish.rtsp.transport import OverUdp
 from faceanond.publish.stream import Stream
-from tests.conftest import FakeClock
+from tests.conftest import FakeClock, settle
 from tests.publish.rtsp.player import Player, connected
 from tests.publish.sealed import packet
 from tests.waiting import until
@@ -174,3 +177,44 @@ async def test_no_free_port_is_503_and_no_session(udp: UdpPlayer, monkeypatch: p
     offer = f"RTP/AVP;unicast;client_port={udp.ports[0]}-{udp.ports[1]}"
     assert (await udp.player.ask("SETUP", "/yard/trackID=0", Transport=offer)).status == 503
     assert udp.server.sessions == 0
+
+
+@pytest.mark.parametrize("steps", range(1, 6))
+async def test_a_player_who_is_gone_before_the_ports_are_open_leaves_none(steps: int, clock: FakeClock) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as end:
+        before = sockets()
+        delivery = UdpDelivery(OverUdp((5000, 5001)), clock=clock, heard=lambda _: None)
+        async with asyncio.TaskGroup() as tasks:
+            opening = tasks.create_task(delivery.open(end), name="opening")
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            opening.cancel()
+        if not opening.cancelled():
+            delivery.close()
+        await settle()
+        assert sockets() == before
+
+
+async def test_a_connection_whose_closing_is_cut_short_is_dropped(clock: FakeClock) -> None:
+    accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    server = await asyncio.start_server(lambda _, writer: accepted.put_nowait(writer), "127.0.0.1", 0)
+    _, silent = await asyncio.open_connection(*server.sockets[0].getsockname())
+    silent.transport.pause_reading()  # type: ignore[attr-defined]
+    writer = await accepted.get()
+    output = Output(writer, clock=clock)
+    while not writer.transport.get_write_buffer_size():
+        output.write(bytes(1024 * 1024))
+    async with asyncio.TaskGroup() as tasks:
+        closing = tasks.create_task(output.close(), name="closing")
+        await settle()
+        assert writer.transport.get_write_buffer_size()
+        closing.cancel()
+    assert closing.cancelled()
+    assert not writer.transport.get_write_buffer_size()
+    silent.close()
+    server.close()
+    await settle()
+
+
+def sockets() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))

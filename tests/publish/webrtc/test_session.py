@@ -17,6 +17,7 @@ from faceanond.shares import Place, Shares
 from tests.conftest import FakeClock
 from tests.publish.sealed import moving
 from tests.publish.webrtc.offers import VIDEO, offer
+from tests.waiting import until
 
 
 def make(clock: FakeClock, sdp: str | None = None, place: Place | None = None) -> Session:
@@ -109,8 +110,9 @@ async def test_a_negotiation_that_takes_too_long_is_an_offer_error(
         await session.answer()
 
 
+@pytest.mark.parametrize("cancelled", [False, True], ids=["hangs", "cancelled"])
 async def test_a_connection_that_does_not_close_loses_its_sockets(
-    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, cancelled: bool
 ) -> None:
     closed = RTCPeerConnection.close
     stuck: list[RTCPeerConnection] = []
@@ -120,12 +122,16 @@ async def test_a_connection_that_does_not_close_loses_its_sockets(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(RTCPeerConnection, "close", hang)
-    monkeypatch.setattr("faceanond.publish.webrtc.peer.CLOSING", 0.01)
+    if not cancelled:
+        monkeypatch.setattr("faceanond.publish.webrtc.peer.CLOSING", 0.01)
     session = make(clock)
     async with asyncio.TaskGroup() as group:
-        group.create_task(session.run())
+        running = group.create_task(session.run())
         await session.answer()
         session.end("test over")
+        await until(lambda: stuck)
+        if cancelled:
+            running.cancel()
     (connection,) = stuck
     protocols = connection.getTransceivers()[0].receiver.transport.transport._connection._protocols
     assert protocols
