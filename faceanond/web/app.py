@@ -18,12 +18,12 @@ from faceanond.shares import Shares
 from faceanond.status import CameraStatus
 from faceanond.web.api import camera_json
 from faceanond.web.assets import ASSETS
-from faceanond.web.auth import Auth, no_such_camera, viewer_of
+from faceanond.web.auth import Auth, camera_of, viewer_of
 from faceanond.web.guard import Guard
 from faceanond.web.mp4 import Mp4Routes
 from faceanond.web.recordings import RecordingRoutes
 from faceanond.web.snapshots import snapshot
-from faceanond.web.view import CameraView, Fleet, Health, Recordings, Whep
+from faceanond.web.view import Fleet, Health, Recordings, Whep
 from faceanond.web.whep import LARGEST_OFFER, WhepRoutes
 
 Metrics = Callable[[str | None], Awaitable[tuple[bytes, str]]]
@@ -94,7 +94,7 @@ class _Routes:
 
     async def single(self, request: web.Request) -> web.Response:
         """The same page; its script sees from the path which camera is meant."""
-        self._camera(request)
+        camera_of(request, self._fleet)
         return _file(request, "index.html")
 
     async def asset(self, request: web.Request) -> web.Response:
@@ -104,7 +104,7 @@ class _Routes:
         return _file(request, "icon.svg")
 
     async def snapshot(self, request: web.Request) -> web.Response:
-        return await snapshot(request, self._camera(request))
+        return await snapshot(request, camera_of(request, self._fleet))
 
     async def list_cameras(self, request: web.Request) -> web.Response:
         viewer = viewer_of(request)
@@ -112,7 +112,7 @@ class _Routes:
         return web.json_response({"cameras": shown})
 
     async def show_camera(self, request: web.Request) -> web.Response:
-        return web.json_response(_told(viewer_of(request), self._camera(request).status()))
+        return web.json_response(_told(viewer_of(request), camera_of(request, self._fleet).status()))
 
     async def version(self, request: web.Request) -> web.Response:
         return web.json_response({"faceanond": faceanond.__version__, **self._versions()})
@@ -126,12 +126,6 @@ class _Routes:
 
     async def ready(self, request: web.Request) -> web.Response:
         return _verdict(request, *self._health.ready())
-
-    def _camera(self, request: web.Request) -> CameraView:
-        view = self._fleet.camera(request.match_info["name"])
-        if view is None:
-            raise no_such_camera()
-        return view
 
 
 def _told(viewer: Viewer, status: CameraStatus) -> dict[str, Any]:

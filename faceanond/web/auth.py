@@ -25,6 +25,7 @@ from faceanond.access import ANYBODY, Access, Viewer
 from faceanond.logins import FailedLogins
 from faceanond.web.guard import is_preflight, is_same_origin
 from faceanond.web.problem import ProblemError
+from faceanond.web.view import CameraView, Fleet
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -76,6 +77,14 @@ def viewer_of(request: web.Request) -> Viewer:
 def no_such_camera() -> ProblemError:
     """The answer about a camera that does not exist, or not for this viewer."""
     return ProblemError(HTTPStatus.NOT_FOUND, "there is no camera of that name")
+
+
+def camera_of(request: web.Request, fleet: Fleet) -> CameraView:
+    """The camera that the request's path names. Raises ProblemError when there is none."""
+    view = fleet.camera(request.match_info["name"])
+    if view is None:
+        raise no_such_camera()
+    return view
 
 
 class Auth:

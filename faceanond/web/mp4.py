@@ -23,7 +23,7 @@ from faceanond.publish.mp4_feed import AT_ONCE, EXACT, HOLD, PROTOCOL, Mp4Feed, 
 from faceanond.publish.packet import CLOCK_RATE
 from faceanond.publish.stream import Stream, StreamClosedError
 from faceanond.shares import OverShareError, Place, Shares
-from faceanond.web.auth import no_such_camera, viewer_of
+from faceanond.web.auth import camera_of, viewer_of
 from faceanond.web.problem import ProblemError
 from faceanond.web.receiver import Receiver, ReceiverGoneError
 from faceanond.web.view import Fleet
@@ -103,10 +103,8 @@ class Mp4Routes:
         return channel
 
     def _stream(self, request: web.Request) -> Stream:
-        name = request.match_info["name"]
-        if self._fleet.camera(name) is None:
-            raise no_such_camera()
-        stream = self._fleet.stream(name)
+        camera_of(request, self._fleet)
+        stream = self._fleet.stream(request.match_info["name"])
         if stream is None:
             raise _no_stream()
         return stream

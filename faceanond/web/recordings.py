@@ -22,7 +22,7 @@ from faceanond.errors import RecordFault
 from faceanond.publish.record.faults import RecordError
 from faceanond.publish.record.index import Segment
 from faceanond.publish.record.playback import Playback
-from faceanond.web.auth import no_such_camera
+from faceanond.web.auth import camera_of
 from faceanond.web.problem import ProblemError
 from faceanond.web.view import Fleet, Recordings
 
@@ -83,10 +83,8 @@ class RecordingRoutes:
             self._downloads -= 1
 
     def _camera(self, request: web.Request) -> str:
-        name = request.match_info["name"]
-        if self._fleet.camera(name) is None:
-            raise no_such_camera()
-        return name
+        camera_of(request, self._fleet)
+        return request.match_info["name"]
 
 
 async def _send(request: web.Request, playback: Playback) -> web.StreamResponse:

@@ -28,7 +28,7 @@ from faceanond.publish.webrtc.errors import (
     UnsupportedOfferError,
 )
 from faceanond.shares import OverShareError
-from faceanond.web.auth import no_such_camera, viewer_of
+from faceanond.web.auth import camera_of, viewer_of
 from faceanond.web.guard import Guard, is_preflight
 from faceanond.web.limit import OfferLimit
 from faceanond.web.problem import ProblemError
@@ -146,10 +146,8 @@ class WhepRoutes:
         return response
 
     def _camera(self, request: web.Request) -> str:
-        name = request.match_info["name"]
-        if self._fleet.camera(name) is None:
-            raise no_such_camera()
-        return name
+        camera_of(request, self._fleet)
+        return request.match_info["name"]
 
     def _session(self, request: web.Request) -> str:
         name, session = request.match_info["name"], request.match_info["session"]
