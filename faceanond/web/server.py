@@ -104,7 +104,12 @@ class _Connection(web.RequestHandler):
 
 
 class _Secured(SSLProtocol):
-    """The TLS around a connection, as asyncio makes it; but it is known, and counted, from before the handshake on."""
+    """The TLS around a connection, as asyncio makes it; but it is known, and counted, from before the handshake on.
+
+    asyncio does not promise its class, and promises nothing that serves as well: a listener with `ssl` tells of a
+    connection only when its handshake is over, and `loop.start_tls` gives the protocol a request that comes in one
+    segment with the handshake's end before its caller can tell it that it is connected.
+    """
 
     def __init__(
         self, inner: _Connection, tls: ssl.SSLContext, held: Connections, loop: asyncio.AbstractEventLoop

@@ -67,6 +67,27 @@ async def test_with_a_certificate_it_speaks_https_and_nothing_else(secured: Http
 
 
 @pytest.mark.may_block
+async def test_a_request_in_one_segment_with_the_end_of_the_handshake_is_answered(secured: Http) -> None:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = trusting(secured).wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    async with serving(application(), secured) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                writer.write(outgoing.read())
+                incoming.write(await reader.read(65536))
+        tls.write(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        writer.write(outgoing.read())
+        incoming.write(await reader.read())
+        assert tls.read(12) == b"HTTP/1.1 200"
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.may_block
 async def test_a_renewed_certificate_is_taken_over(secured: Http, tmp_path: Path, clock: FakeClock) -> None:
     async with serving(application(), secured, clock=clock) as (host, port):
         before = trusting(secured)
