@@ -4,17 +4,20 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import aioice
 import pytest
 from aioice import stun
 from aioice.ice import CandidatePair
+from aioice.turn import TurnTransport
 from aiortc import RTCPeerConnection
 
 from faceanond.publish.webrtc import ice
 from faceanond.publish.webrtc.addresses import ExternalAddresses
 from faceanond.publish.webrtc.errors import NoAddressError
 from faceanond.publish.webrtc.ice import EdgeConnection, Network
+from tests.conftest import settle
 from tests.publish.webrtc.agents import agent, check
 
 
@@ -152,6 +155,23 @@ async def test_the_relay_is_told_to_let_the_viewers_address_through(
     finally:
         await connection.close()
     assert relay.closed
+
+
+async def test_what_is_released_keeps_no_socket_and_no_address_at_a_relay() -> None:
+    async with agent(Network(interfaces=("lo",))) as one:
+        deleted: list[bool] = []
+
+        async def delete() -> None:
+            deleted.append(True)
+
+        relay = Relay(one)
+        relay.connection_made(TurnTransport(SimpleNamespace(delete=delete)))
+        own = list(one._protocols)
+        one._protocols.append(relay)
+        ice.release(one)
+        await settle()
+        assert all(protocol.transport.is_closing() for protocol in own)
+        assert deleted
 
 
 async def test_a_check_without_the_right_signature_is_not_answered() -> None:
