@@ -76,9 +76,12 @@ class UdpDelivery:
                 # From here on the transport closes it.
                 await loop.create_datagram_endpoint(lambda end=end: end, sock=self._sockets.pop(0))  # type: ignore[misc]
                 ends.append(end)
-        except OSError as error:
+        except BaseException as error:
+            # Also when it is cancelled half-way.
             for end in ends:
                 end.close()
+            if not isinstance(error, OSError):
+                raise
             raise PushError(PushFault.UNREACHABLE, f"no way to the server's UDP ports: {error.strerror}") from None
         self._rtp, self._rtcp = ends
 

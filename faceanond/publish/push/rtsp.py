@@ -115,8 +115,10 @@ class RtspPush:
         finally:
             if self._packetiser.packets and talk.usable:
                 delivery.send_rtcp(rtp.goodbye(self._packetiser, cname=self._target.camera))
-            await self._take_leave(talk)
-            delivery.close()
+            try:
+                await self._take_leave(talk)
+            finally:
+                delivery.close()
 
     async def _set_up(self, talk: Conversation) -> tuple[Delivery, float]:
         """The way out, and the seconds after which the server forgets a session that it hears nothing of."""

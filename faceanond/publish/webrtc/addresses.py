@@ -6,7 +6,9 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from fnmatch import fnmatchcase
+from functools import partial
 
 import ifaddr
 import structlog
@@ -71,7 +73,7 @@ def unwrapped(text: str | None) -> str | None:
 class ExternalAddresses:
     """`webrtc.external_addresses`: addresses, and host names that are looked up when a viewer comes, once a minute.
 
-    A name that cannot be looked up keeps its last addresses.
+    A name that cannot be looked up keeps its last addresses. `close` frees the thread that asks.
     """
 
     def __init__(
@@ -79,7 +81,10 @@ class ExternalAddresses:
     ) -> None:
         self._names = tuple(names)
         self._clock = clock or SystemClock()
-        self._resolve = resolve or look_up
+        # A name service may be silent for longer than anybody waits: in the event loop's own threads such questions
+        # would pile up before others' work, and be waited for when the daemon stops.
+        self._thread = ThreadPoolExecutor(1, "external-addresses")
+        self._resolve = resolve or partial(look_up, self._thread)
         self._known: dict[str, tuple[str, ...]] = {name: (name,) for name in names if _is_address(name)}
         self._hosts = [name for name in self._names if name not in self._known]
         self._due = float("-inf")
@@ -92,6 +97,9 @@ class ExternalAddresses:
                 if self._clock.monotonic() >= self._due:
                     await self._look_up()
         return list(dict.fromkeys(address for name in self._names for address in self._known.get(name, ())))
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _look_up(self) -> None:
         failed = False
@@ -110,9 +118,10 @@ class ExternalAddresses:
         self._due = self._clock.monotonic() + (RETRY if failed else FRESH)
 
 
-async def look_up(name: str) -> list[str]:
-    """The addresses of a host name. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_DGRAM)
+async def look_up(thread: Executor, name: str) -> list[str]:
+    """The addresses of a host name, asked for in that thread. Raises OSError or UnicodeError."""
+    ask = partial(socket.getaddrinfo, name, None, type=socket.SOCK_DGRAM)
+    found = await asyncio.get_running_loop().run_in_executor(thread, ask)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 

@@ -111,10 +111,11 @@ class WhepService:
                 if port is not None:
                     await port.open(addresses)
         except BaseException:
-            self._close_ports()
+            self._close_network()
             raise
 
-    def _close_ports(self) -> None:
+    def _close_network(self) -> None:
+        self._network.external.close()
         for port in (self._network.shared, self._network.tcp):
             if port is not None:
                 port.close()
@@ -131,7 +132,7 @@ class WhepService:
         try:
             await group.__aexit__(kind, error, trace)
         finally:
-            self._close_ports()
+            self._close_network()
 
     async def run(self) -> None:
         """Serves until cancelled."""

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import ifaddr
@@ -153,6 +155,32 @@ async def test_offers_that_come_together_share_one_look_up(clock: FakeClock) -> 
 
 
 async def test_the_system_is_asked_for_names() -> None:
-    assert "127.0.0.1" in await look_up("localhost")
-    with pytest.raises((OSError, UnicodeError)):
-        await look_up("no such name")
+    with ThreadPoolExecutor(1) as thread:
+        assert "127.0.0.1" in await look_up(thread, "localhost")
+        with pytest.raises((OSError, UnicodeError)):
+            await look_up(thread, "no such name")
+
+
+async def test_a_silent_name_service_holds_one_thread_however_often_it_is_asked(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+    asked: list[str] = []
+
+    def silent(name: str, *_: object, **__: object) -> list[object]:
+        asked.append(threading.current_thread().name)
+        answered.wait()
+        return []
+
+    monkeypatch.setattr(module, "LOOKUP", 0.01)
+    monkeypatch.setattr(module.socket, "getaddrinfo", silent)
+    external = ExternalAddresses(["a.example", "b.example", "198.51.100.1"], clock=clock)
+    try:
+        for _ in range(5):
+            assert await external.current() == ["198.51.100.1"]
+            await clock.advance(11)
+        assert asked == ["external-addresses_0"]
+        # It is not waited for.
+        external.close()
+    finally:
+        answered.set()
