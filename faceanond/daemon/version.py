@@ -36,6 +36,12 @@ def versions() -> dict[str, str]:
 def version_lines() -> list[str]:
     """One line per component, and what the detector would run on here."""
     lines = [f"{name} {number}" for name, number in versions().items()]
-    reason = native.missing()
-    kernels = "8 bit, compiled" if reason is None else f"none: {reason}"
-    return [*lines, f"provider {available_provider()} ({platform.machine()})", f"kernels {kernels}"]
+    return [*lines, f"provider {available_provider()} ({platform.machine()})", f"kernels {_kernels()}"]
+
+
+def _kernels() -> str:
+    if (reason := native.missing()) is not None:
+        return f"none: {reason}"
+    if (reason := native.networks_missing()) is not None:
+        return f"pictures and boxes; no 8-bit networks: {reason}"
+    return "pictures, boxes and 8-bit networks"

@@ -9,6 +9,7 @@ import structlog
 
 from faceanond.config.detectors import FILE_DETECTORS
 from faceanond.config.model import Detector as DetectorConfig
+from faceanond.detect import native
 from faceanond.detect.cache import engines_folder
 from faceanond.detect.centerface import CENTERFACE
 from faceanond.detect.model_files import model_path, read_model
@@ -32,6 +33,8 @@ def open_detector(settings: DetectorConfig, *, cache: Path | None = None) -> Det
     Raises UnavailableError when the device, the weights or a model file are missing or not what they should be. The
     caller closes the detector.
     """
+    if (reason := native.missing()) is not None:
+        log.warning("detecting without the compiled kernels, slower and with slightly fewer faces", reason=reason)
     device = choose_device(settings.device, settings.threads)
     if device.provider == "tensorrt":
         device = replace(device, engines=engines_folder(cache))

@@ -1,4 +1,4 @@
-"""MTCNN's networks on a device: in float32 everywhere, in 8 bits where the compiled kernels run."""
+"""MTCNN's networks on a device: in float32 everywhere, in 8 bits where the CPU runs the kernels for those."""
 
 from __future__ import annotations
 
@@ -54,10 +54,11 @@ def float_networks(graphs: Graphs, device: Device) -> FloatNetworks:
 
 
 def byte_networks() -> ByteNetworks | None:
-    """The 8-bit copies, where the compiled kernels run."""
-    reason = native.missing()
+    """The 8-bit copies, where this CPU runs them."""
+    reason = native.networks_missing()
     if reason is not None:
-        log.warning("detecting without the compiled kernels, several times slower", reason=reason)
+        if native.missing() is None:  # else open_detector has told the same reason
+            log.warning("detecting without the 8-bit networks, at half the speed", reason=reason)
         return None
     weights, measured = load_weights(), ranges()
     pnet, rnet, onet = (quantised(weights, name, measured[name]) for name in ("pnet", "rnet", "onet"))

@@ -23,22 +23,31 @@ def main(library: Path, rounds: int) -> None:
     if native.missing() is not None:
         raise SystemExit(native.missing())
     weights, measured, random = load_weights(), ranges(), np.random.default_rng(1)
-    proposer = native.Proposer(quantised(weights, "pnet", measured["pnet"]))
-    classifiers = {side: native.Classifier(quantised(weights, name, measured[name]), side) for name, side in _SIDES}
+    networks = native.networks_missing() is None
+    if networks:
+        proposer = native.Proposer(quantised(weights, "pnet", measured["pnet"]))
+        classifiers = {side: native.Classifier(quantised(weights, name, measured[name]), side) for name, side in _SIDES}
+    all_variants = native.variants()
 
     def bytes_of(*shape: int) -> native.Pixels:
         return random.integers(0, 256, shape, dtype=np.uint8)
 
-    for _ in range(rounds):
+    for number in range(rounds):
+        variant = all_variants[number % len(all_variants)]
+        native.variants = lambda variant=variant: (variant,)  # type: ignore[assignment,misc]
         height, width = (int(side) for side in random.integers(13, 300, 2))
         picture = Picture(raw(bytes_of(height, width, 3)))
         for level in levels(width, height, int(random.integers(12, 40)), float(random.uniform(0.5, 0.9))):
-            proposer.propose(picture.level(level), float(random.uniform(-20, 5)), int(random.integers(1, 500)))
+            pixels = picture.level(level)
+            if networks:
+                proposer.propose(pixels, float(random.uniform(-20, 5)), int(random.integers(1, 500)))
         lengths = np.exp(random.uniform(0, 7, 30))
         corners = random.uniform(-1, 1, (30, 2)) * np.array([width, height]) - random.uniform(0, 1, (30, 1)) * 50
         boxes = np.concatenate([corners, corners + lengths[:, None]], axis=1)
-        for side, classifier in classifiers.items():
-            classifier.classify(picture.crops(boxes, side)[: int(random.integers(0, 31))])
+        for _, side in _SIDES:
+            crops = picture.crops(boxes, side)[: int(random.integers(0, 31))]
+            if networks:
+                classifiers[side].classify(crops)
         suppressed(boxes, random.uniform(size=30), 0.5, random.integers(0, 3, 30))
         few = boxes[: int(random.integers(0, 31))]
         suppressed_by_smaller(few, random.uniform(size=len(few)), 0.5)

@@ -90,7 +90,7 @@ def test_suppression_agrees_with_its_definition(squares: list[tuple[int, int, in
 @pytest.mark.parametrize("smaller", [False, True])
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("count", [2, 7, 8, 9, 17, 200])
-def test_the_kernels_suppress_what_numpy_suppresses(kernels: None, count: int, grouped: bool, smaller: bool) -> None:
+def test_the_kernels_suppress_what_numpy_suppresses(variant: str, count: int, grouped: bool, smaller: bool) -> None:
     random = np.random.default_rng(count)
     corner = random.uniform(0, 100, (count, 2))
     boxes = np.hstack([corner, corner + random.uniform(5, 60, (count, 2))])

@@ -279,7 +279,7 @@ def test_a_plain_patch_is_looked_at_without_a_fuss() -> None:
 
 
 @pytest.fixture(scope="module")
-def both(kernels: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Detector, Detector]]:
+def both(byte_networks: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Detector, Detector]]:
     opened = [
         open_detector(
             DetectorConfig(device="cpu", threads=1, quantised=quantised), cache=tmp_path_factory.mktemp("graphs")

@@ -314,7 +314,7 @@ def test_when_the_float_network_refuses_the_best_the_next_best_is_asked() -> Non
     assert faces
 
 
-def test_several_threads_find_what_one_finds(kernels: None, tmp_path: Path) -> None:
+def test_several_threads_find_what_one_finds(byte_networks: None, tmp_path: Path) -> None:
     pictures = [posed(name) for name in POSES]
     found = []
     for threads in (1, 3):
@@ -324,7 +324,7 @@ def test_several_threads_find_what_one_finds(kernels: None, tmp_path: Path) -> N
     assert found[0] == found[1]
 
 
-def test_the_float_networks_find_the_same_faces(kernels: None, detector: Detector, tmp_path: Path) -> None:
+def test_the_float_networks_find_the_same_faces(byte_networks: None, detector: Detector, tmp_path: Path) -> None:
     exact = open_detector(DetectorConfig(device="cpu", threads=1, quantised=False), cache=tmp_path)
     for name in POSES:
         (ours,), (theirs,) = detect(detector, posed(name)), detect(exact, posed(name))

@@ -37,7 +37,7 @@ def test_the_packaged_face_is_found_where_the_reference_finds_it(detector: Detec
     boxes, expected = ours(detector, posed(name)), theirs(name, who)
     # The picture holds one face. Where the edge cuts it in half, one reference finds none; the other sees two in one.
     if name == HALVED and native.missing() is not None and not boxes:
-        return  # Drawn by OpenCV instead of our kernels, P-Net gives it 0.47, and 0.6 counts.
+        return  # Drawn by OpenCV, without a compiler, P-Net gives it 0.47, and 0.6 counts.
     assert len(boxes) == 1
     assert found(boxes, expected) == 1 or not expected
 

@@ -26,7 +26,7 @@ def pnet(graphs: Graphs) -> Runner:
 
 
 @pytest.fixture(scope="module")
-def proposer(kernels: None) -> Proposer:
+def proposer(byte_networks: None) -> Proposer:
     return Proposer(quantised(load_weights(), "pnet", ranges()["pnet"]))
 
 

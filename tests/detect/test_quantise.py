@@ -92,13 +92,13 @@ def test_the_ranges_fit_the_networks(weights: Weights) -> None:
 
 
 @pytest.mark.parametrize(("name", "side"), [("rnet", 24), ("onet", 48)])
-def test_the_kernels_compute_what_the_arrays_say(kernels: None, weights: Weights, name: str, side: int) -> None:
+def test_the_kernels_compute_what_the_arrays_say(byte_networks: None, weights: Weights, name: str, side: int) -> None:
     net, crops = network(weights, name), looks(side)
     # One step more or less where a value lies between two of them; later layers add such steps up.
     np.testing.assert_allclose(Classifier(net, side).classify(crops), computed(net, name, crops)[:, 0, 0], atol=0.05)
 
 
-def test_the_kernel_for_levels_computes_what_the_arrays_say(kernels: None, weights: Weights) -> None:
+def test_the_kernel_for_levels_computes_what_the_arrays_say(byte_networks: None, weights: Weights) -> None:
     net, picture = network(weights, "pnet"), level()
     cells, answers = Proposer(net).propose(picture, -np.inf, 10_000)
     wanted = computed(net, "pnet", picture[None])[0]

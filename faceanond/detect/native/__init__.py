@@ -1,7 +1,9 @@
 """The compiled kernels, where this machine can run them.
 
-The C files are compiled when the package is installed, if there is a C compiler; nothing else depends on it. Everything
-that calls it is in here, so that no other module sees a pointer. The calls release Python's lock.
+The C files are compiled when the package is installed, if there is a C compiler; nothing else depends on it. What draws
+pictures and suppresses boxes then runs everywhere, with the same results to the last bit; the 8-bit networks want
+AVX-512 VNNI. Everything that calls them is in here, so that no other module sees a pointer. The calls release Python's
+lock.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ class _Head(ctypes.Structure):
 def _library(path: Path = LIBRARY) -> ctypes.CDLL | str:
     """The loaded library, or why there is none."""
     if not BUILDS_HERE:
-        return "they are written for 64-bit x86 and Linux"
+        return "they are written for Linux on 64-bit x86 and ARM"
     if not path.is_file():
         return "they were not built when faceanond was installed (that needs gcc or clang)"
     try:
@@ -45,16 +47,35 @@ def _library(path: Path = LIBRARY) -> ctypes.CDLL | str:
         library.faceanond_source.restype = ctypes.c_char_p
         if library.faceanond_source().decode() != source_hash():
             return "they were built from another source; install faceanond again"
-        supported = library.faceanond_supported()
+        library.faceanond_variants.restype = ctypes.c_char_p
     except (OSError, AttributeError) as error:
         return f"they cannot be loaded: {error}"
-    return library if supported else "this CPU has no AVX-512 VNNI"
+    return library
 
 
 def missing() -> str | None:
-    """Why the kernels cannot be used here, or None."""
+    """Why the kernels cannot be used here, or None. Where they can, `Sampler` and `unsuppressed` run."""
     found = _library()
     return found if isinstance(found, str) else None
+
+
+def networks_missing() -> str | None:
+    """Why `Proposer` and `Classifier` cannot be used here, or None."""
+    reason = missing()
+    if reason is None and not _needed().faceanond_runs_networks():
+        reason = "this CPU has no AVX-512 VNNI"
+    return reason
+
+
+def variants() -> tuple[str, ...]:
+    """What `Sampler` and `unsuppressed` are compiled for and this CPU runs, the best first, which is used. All do the
+    same to the last bit. Raises RuntimeError where the kernels are missing."""
+    return _variants(_needed())
+
+
+@functools.cache
+def _variants(library: ctypes.CDLL) -> tuple[str, ...]:
+    return tuple(library.faceanond_variants().decode().split())
 
 
 def _needed() -> ctypes.CDLL:
@@ -113,7 +134,9 @@ class Sampler:
     def __init__(self, planes: Planes, share: float, matrix: NDArray[np.float32], black: int) -> None:
         """`share`: the chroma planes' size as a share of the luma's, 0.5 or 1. `matrix` turns (Y, U, V, 1) into RGB,
         (3, 4); `black` is the luma of black."""
-        self._library = _needed()
+        library, variant = _needed(), variants()[0]
+        self._level = getattr(library, f"faceanond_level_{variant}")
+        self._crops = getattr(library, f"faceanond_crops_{variant}")
         self._kept = [_readable(plane) for plane in planes]
         blacks = (black, 128, 128)
         self._planes = (_Plane * 3)(*(_plane(plane, value) for plane, value in zip(self._kept, blacks, strict=True)))
@@ -131,7 +154,7 @@ class Sampler:
         rows, columns = self._kept[0].shape
         if columns > _MOST_ZOOM * width or rows > _MOST_ZOOM * height:
             raise ValueError(f"{columns}x{rows} pixels are too many to be drawn as {width}x{height}")
-        failed = self._library.faceanond_level(
+        failed = self._level(
             self._planes,
             self._share,
             self._colours,
@@ -153,7 +176,7 @@ class Sampler:
         if not (np.abs(squares) < _FAR).all() or not ((lengths > 0) & (lengths <= _MOST_ZOOM * side)).all():
             raise ValueError(f"squares are at most {_MOST_ZOOM * side} long, and near the picture")
         out = np.empty((len(squares), side, side, 4), np.uint8)
-        self._library.faceanond_crops(
+        self._crops(
             self._planes,
             self._share,
             self._colours,
@@ -169,6 +192,8 @@ class _Network:
     """Keeps a network's arrays alive beside the structures that point into them."""
 
     def __init__(self, network: Quantised) -> None:
+        if (reason := networks_missing()) is not None:
+            raise RuntimeError(f"the 8-bit networks are not available: {reason}")
         self._library = _needed()
         self._arrays = network
         self._layers = (_Layer * len(network.layers))(*map(_pointers, network.layers))
@@ -248,7 +273,8 @@ def unsuppressed(
     columns = np.ascontiguousarray(boxes.T, np.float64)
     same = np.zeros(count, np.int32) if groups is None else np.ascontiguousarray(groups, np.int32)
     kept = np.empty(count, np.bool_)
-    _needed().faceanond_suppress(
+    suppress = getattr(_needed(), f"faceanond_suppress_{variants()[0]}")
+    suppress(
         ctypes.c_void_p(columns.ctypes.data),
         ctypes.c_void_p(same.ctypes.data),
         ctypes.c_int(count),

@@ -17,10 +17,12 @@ from pathlib import Path
 SOURCES = tuple(Path(__file__).parent / name for name in ("networks.c", "pictures.c", "suppression.c", "library.c"))
 _HEADER = Path(__file__).parent / "kernels.h"
 LIBRARY = Path(__file__).parent / "_kernels.so"
-BUILDS_HERE = sys.platform == "linux" and platform.machine().lower() in {"x86_64", "amd64"}
-"""Whether the kernels are written for this kind of machine at all."""
+BUILDS_HERE = sys.platform == "linux" and platform.machine().lower() in {"x86_64", "amd64", "aarch64", "arm64"}
+"""Whether the kernels are written for this kind of machine at all. Nothing here names a CPU: the C files do, function
+by function, so that what is built on one machine runs on all of its kind."""
 _FLAGS = (
-    *("-std=c11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden"),
+    # Contracted into one instruction where there is one, a product and a sum would round otherwise there.
+    *("-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-shared", "-fvisibility=hidden"),
     *("-fstack-protector-strong", "-Wl,-z,relro,-z,now"),
 )
 

@@ -8,9 +8,15 @@
  * Weights lie in the order in which they are used: block of 16 outputs, row, column, four inputs; 64 bytes a step.
  * Every loop has a fixed shape, so that the sums stay in registers: PX pixels by OB blocks of 16 outputs.
  * Some blocks compute a few pixels more than there are; buffers have SPARE pixels of room for them.
+ * All of it is for AVX-512 VNNI; other CPUs run the float networks, and other machines have nothing of this file.
  */
 #include "kernels.h"
 
+#ifdef __x86_64__
+#include <immintrin.h>
+
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+#define VECTOR TARGET INLINE
 #define SPARE 16
 #define ANSWERS 5
 
@@ -24,27 +30,27 @@ typedef struct {
     const float *bias;    /* ANSWERS */
 } Head;
 
-INLINE __m512i four_bytes(const uint8_t *from) {
+VECTOR __m512i four_bytes(const uint8_t *from) {
     int32_t value;
     memcpy(&value, from, sizeof value);
     return _mm512_set1_epi32(value);
 }
 
-INLINE __m512 activated(__m512i sum, const Layer *layer, int channel) {
+VECTOR __m512 activated(__m512i sum, const Layer *layer, int channel) {
     __m512 z = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(layer->gain + channel),
                                _mm512_loadu_ps(layer->shift + channel));
     __mmask16 below = _mm512_cmp_ps_mask(z, _mm512_setzero_ps(), _CMP_LT_OQ);
     return _mm512_mask_mul_ps(z, below, z, _mm512_loadu_ps(layer->slope + channel));
 }
 
-INLINE void store_bytes(uint8_t *to, __m512 value, const Layer *layer, int channel) {
+VECTOR void store_bytes(uint8_t *to, __m512 value, const Layer *layer, int channel) {
     __m512i steps = _mm512_cvtps_epi32(_mm512_add_ps(value, _mm512_loadu_ps(layer->offset + channel)));
     steps = _mm512_max_epi32(steps, _mm512_setzero_si512());
     _mm_storeu_si128((__m128i *)to, _mm512_cvtusepi32_epi8(steps));
 }
 
 /* Sums of PX neighbouring pixels by OB blocks. A step in x is `pixel` bytes; each pixel gives `quads` groups of four. */
-INLINE void sums(const uint8_t *const *rows, size_t at, size_t pixel, int size, int quads, const Layer *layer, int block,
+VECTOR void sums(const uint8_t *const *rows, size_t at, size_t pixel, int size, int quads, const Layer *layer, int block,
                  int PX, int OB, __m512i *sum) {
     const size_t length = (size_t)size * size * quads * 64;
     const int8_t *weights = layer->weights + block * length;
@@ -66,7 +72,7 @@ INLINE void sums(const uint8_t *const *rows, size_t at, size_t pixel, int size, 
 }
 
 /* One row of a layer: `count` pixels, `blocks` blocks of outputs. */
-INLINE void row_of(const uint8_t *const *rows, size_t pixel, int count, int size, int quads, int blocks,
+VECTOR void row_of(const uint8_t *const *rows, size_t pixel, int count, int size, int quads, int blocks,
                    const Layer *layer, int PX, int OB, uint8_t *to) {
     for (int block = 0; block < blocks; block += OB)
         for (int x = 0; x < count; x += PX) {
@@ -81,7 +87,7 @@ INLINE void row_of(const uint8_t *const *rows, size_t pixel, int count, int size
         }
 }
 
-INLINE float dot(const float *a, const float *b, int count) {
+VECTOR float dot(const float *a, const float *b, int count) {
     __m512 total = _mm512_setzero_ps();
     for (int i = 0; i < count; i += 16)
         total = _mm512_fmadd_ps(_mm512_loadu_ps(a + i), _mm512_loadu_ps(b + i), total);
@@ -179,7 +185,7 @@ EXPORT TARGET int faceanond_pnet(const uint8_t *picture, size_t stride, int widt
 /* ---- R- and O-Net: one crop after the other, everything in the first caches */
 
 /* A square layer: side by side pixels of `channels` bytes, of which `quads` groups of four count. */
-INLINE void layer_of(const uint8_t *in, int side, int channels, int quads, int size, int blocks, const Layer *layer,
+VECTOR void layer_of(const uint8_t *in, int side, int channels, int quads, int size, int blocks, const Layer *layer,
                      int PX, int OB, uint8_t *to) {
     const int count = side - size + 1;
     const size_t row = (size_t)side * channels;
@@ -192,7 +198,7 @@ INLINE void layer_of(const uint8_t *in, int side, int channels, int quads, int s
 }
 
 /* Maxima of size x size windows, two pixels apart; windows end at the picture's edge. */
-INLINE void maxima(const uint8_t *in, int side, int channels, int size, int count, uint8_t *to) {
+VECTOR void maxima(const uint8_t *in, int side, int channels, int size, int count, uint8_t *to) {
     for (int y = 0; y < count; y++)
         for (int x = 0; x < count; x++)
             for (int c = 0; c < channels; c += 16) {
@@ -207,7 +213,7 @@ INLINE void maxima(const uint8_t *in, int side, int channels, int size, int coun
 }
 
 /* The dense layer over `quads` groups of four bytes, and the answers. */
-INLINE void answer_of(const uint8_t *in, int quads, int outputs, const Layer *layer, const Head *head, float *answer) {
+VECTOR void answer_of(const uint8_t *in, int quads, int outputs, const Layer *layer, const Head *head, float *answer) {
     float features[256];
     for (int block = 0; block < outputs / 16; block += 8) {
         __m512i sum[8];
@@ -260,3 +266,4 @@ EXPORT TARGET void faceanond_onet(const uint8_t *crops, int count, const Layer *
         answer_of(a, 288, 256, layers + 4, head, answers + (size_t)ANSWERS * i);
     }
 }
+#endif
