@@ -14,7 +14,20 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
+from tests.machines import MACHINES, run_as_on
+
 MEDIA = Path(__file__).resolve().parents[2] / "shared" / "media"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--machine", choices=MACHINES, help="detect as on a machine without AVX-512 VNNI (tests/machines.py)"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if machine := config.getoption("--machine"):
+        run_as_on(machine)
 
 
 class FakeClock:
