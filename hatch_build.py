@@ -1,5 +1,5 @@
 """Compiles the detector's kernels while the package is built. Without a C compiler the package is built without them:
-the networks then run on ONNX Runtime alone, several times slower, with the same answers but for rounding."""
+then OpenCV draws the pictures, numpy suppresses boxes and ONNX Runtime runs all networks, slower and less exactly."""
 
 from __future__ import annotations
 

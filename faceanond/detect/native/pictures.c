@@ -1,7 +1,7 @@
 /* Pictures from the planes of a frame: area averages, black beyond the edge, then RGBX.
  *
- * Short loops over a row that compilers make vectors of: products of 16 bits, each cut to 16 bits before they are summed
- * up. Every processor draws the same bytes. */
+ * Short loops over a row, of which compilers make vectors: products of 16 bits, each cut to 16 bits before they are
+ * summed up. Every processor draws the same bytes. */
 #include "kernels.h"
 
 typedef struct {
@@ -178,10 +178,11 @@ typedef struct {
     int width, height;
 } View;
 
-/* Room for a plan, the results and the mixtures of a picture of `width` columns. */
+/* Bytes of working memory for a picture of `width` columns: two plans, quads, three rows of results, three mixtures; 13
+ * parts in all, each rounded up. */
 #define ROOM(width)                                                                                                    \
-    (2 * ((size_t)(width) * (sizeof(int32_t) + (QUAD + 1) * sizeof(uint16_t))) +                                       \
-     (size_t)(width) * (QUAD + 3) * sizeof(uint16_t) + 3 * ((size_t)(width) * TAPS + SLACK) * sizeof(uint16_t) + 10 * 64)
+    ((size_t)(width) * (2 * (sizeof(int32_t) + (QUAD + 1) * sizeof(uint16_t)) + (QUAD + 3) * sizeof(uint16_t)) +       \
+     3 * ((size_t)(width) * TAPS + SLACK) * sizeof(uint16_t) + 13 * 64)
 
 INLINE void *taken(uint8_t **room, size_t bytes) {
     void *from = *room;
@@ -260,7 +261,7 @@ INLINE void crops(const Plane *planes, double share, const Colours *colours, con
     }
 }
 
-#define PICTURES(name, target)                                                                                          \
+#define PICTURES(name, target)                                                                                         \
     EXPORT target int faceanond_level_##name(const Plane *planes, double share, const Colours *colours, uint8_t *to,   \
                                              size_t stride, int width, int height) {                                   \
         return level(planes, share, colours, to, stride, width, height);                                               \
