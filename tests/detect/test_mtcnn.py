@@ -314,7 +314,7 @@ def test_when_the_float_network_refuses_the_best_the_next_best_is_asked() -> Non
     assert faces
 
 
-def test_several_threads_find_what_one_finds(byte_networks: None, tmp_path: Path) -> None:
+def test_several_threads_find_what_one_finds(tmp_path: Path) -> None:
     pictures = [posed(name) for name in POSES]
     found = []
     for threads in (1, 3):
