@@ -1,5 +1,5 @@
-/* What all the kernels share. Pictures and suppression are plain C, compiled for each of VARIANTS; networks.c asks for its
- * instructions by itself. So the library can be loaded anywhere, and library.c says what of it may be called. */
+/* What all the kernels share. Pictures and suppression are plain C, compiled for each of VARIANTS; networks.c asks for
+ * its instructions by itself. So the library can be loaded anywhere, and library.c says what of it may be called. */
 #pragma once
 #include <math.h>
 #include <stddef.h>

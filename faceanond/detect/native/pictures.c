@@ -31,8 +31,8 @@ INLINE int whole_below(double value) {
 }
 
 /* What lies from `begin` over a length of `zoom`, up to four source pixels: their mean, as if each source pixel were a
- * square of one colour. In a whole picture, whose length is `edge` (else 0), results that are smaller than a source pixel
- * are interpolated between two, and what would lie beyond its edge looks like the edge. */
+ * square of one colour. In a whole picture, whose length is `edge` (else 0), results that are smaller than a source
+ * pixel are interpolated between two, and what would lie beyond its edge looks like the edge. */
 INLINE Taps taps_at(double begin, double zoom, int edge) {
     double weight[TAPS] = {0.0}, total = 1.0;
     Taps taps = {0};
@@ -130,7 +130,8 @@ INLINE void mix(const Plan *plan, const Plane *plane, const Taps *taps, uint16_t
         mixture[i] = black;
 }
 
-/* A row of results, 256 times their value. `quads` is room for QUAD numbers of each. */
+/* A row of results, 256 times their value. `quads` is room for QUAD numbers of each: so many neighbours are fetched as
+ * one word, since few CPUs have an instruction that fetches from many places. Shares of 0 take no part. */
 INLINE void results(const Plan *plan, const uint16_t *restrict mixture, int width, uint16_t *restrict quads,
                     uint16_t *restrict value) {
     for (int i = 0; i < width; i++)
