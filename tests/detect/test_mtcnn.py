@@ -336,10 +336,26 @@ def test_the_float_networks_find_the_same_faces(byte_networks: None, detector: D
     exact.close()
 
 
+def test_a_cpu_without_the_instructions_finds_what_the_float_networks_find(
+    kernels: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [posed(name) for name in POSES]
+    exact = open_detector(DetectorConfig(device="cpu", threads=1, quantised=False), cache=tmp_path)
+    expected = detect(exact, *pictures)
+    exact.close()
+    monkeypatch.setattr(native, "networks_missing", lambda: "too old")
+    monkeypatch.setattr(native, "variants", lambda: ("plain",))
+    with capture_logs() as logs:
+        portable = open_detector(DetectorConfig(device="cpu", threads=1), cache=tmp_path)
+    assert [line["reason"] for line in logs if line["log_level"] == "warning"] == ["too old"]
+    assert detect(portable, *pictures) == expected
+    portable.close()
+
+
 def test_a_machine_without_the_kernels_finds_the_same_faces(
     detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Where the edge cuts the face in half, it is a close call.
+    # Where the edge cuts the face in half, it is a close call for what OpenCV draws.
     pictures = [posed(name) for name in POSES if "edge" not in name]
     expected = detect(detector, *pictures)
     monkeypatch.setattr(native, "missing", lambda: "not here")

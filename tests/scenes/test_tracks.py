@@ -35,7 +35,7 @@ def during(seconds: float, start: int = 15) -> Blind:
 
 LOST: list[tuple[Scene, Blind]] = [
     (Scene("flickers", (walk(90, 4),)), lambda number: number % 3 != 0),
-    (Scene("flickers and runs", (walk(60, 12, shutter=0.5),), length=24), lambda number: number % 3 != 0),
+    (Scene("flickers and runs", (walk(70, 12, shutter=0.5),), length=24), lambda number: number % 3 != 0),
     (Scene("is lost for 0.8 s while it stands", (stand(),), length=45), during(0.8)),
     (Scene("is lost for 0.4 s while it walks", (walk(80, 5),)), during(0.4)),
     (Scene("is found from the sixth frame on", (walk(120, 4),), length=25), during(0.2, start=0)),
