@@ -184,6 +184,10 @@ async def test_a_camera_that_comes_back_is_shown_again(clock: FakeClock) -> None
         await run.until(1)
         run.pipeline.opened(INFO)
         sealed = await run.publish(raw_frame(generation=2, captured=clock.monotonic()))
+        while sealed.source is None:  # a slate that was being sealed when the camera came back
+            await run.until(len(run.packets) + 1)
+            assert run.pipeline.last_sealed is not None
+            sealed = run.pipeline.last_sealed
         assert sealed.verdict is Verdict.CLEAN
         assert run.pipeline.status().fail_closed is None
 
