@@ -55,12 +55,17 @@ class RecordingRoutes:
     async def list(self, request: web.Request) -> web.Response:
         camera, query = self._camera(request), request.query
         most = _number(query, "limit", PAGE, LARGEST_PAGE)
-        after = _number(query, "after", -1, FOREVER)
+        after, before = _number(query, "after", -1, FOREVER), _number(query, "before", FOREVER, FOREVER)
         start, end = _time(query, "from", 0), _time(query, "to", FOREVER)
-        found = self._recordings.between(camera, start, end, most=most, after=after)
+        if _is_newest_first(query):
+            found = self._recordings.latest(camera, start, min(end, before), most=most)
+            place = "before"
+        else:
+            found = self._recordings.between(camera, start, end, most=most, after=after)
+            place = "after"
         more = None
         if len(found) == most:
-            more = f"{request.path}?{urlencode({**query, 'after': found[-1].start})}"
+            more = f"{request.path}?{urlencode({**query, place: found[-1].start})}"
         return web.json_response({"recordings": [_json(segment) for segment in found], "next": more})
 
     async def play(self, request: web.Request) -> web.StreamResponse:
@@ -174,6 +179,13 @@ def _time(query: Mapping[str, str], key: str, default: int) -> int:
         message = f'{key}: expected Unix seconds or a time such as "2026-11-27T03:30:00Z"'
         raise ProblemError(HTTPStatus.BAD_REQUEST, message)
     return round(seconds * 1000)
+
+
+def _is_newest_first(query: Mapping[str, str]) -> bool:
+    order = query.get("order", "oldest")
+    if order not in ("oldest", "newest"):
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "order: expected oldest or newest, which is what comes first")
+    return order == "newest"
 
 
 def _number(query: Mapping[str, str], key: str, default: int, most: int) -> int:

@@ -67,6 +67,9 @@ class Shelf:
     def between(self, camera: str, start: int, end: int, *, most: int, after: int = -1) -> list[Segment]:
         return []
 
+    def latest(self, camera: str, start: int, end: int, *, most: int) -> list[Segment]:
+        return []
+
     async def play(self, camera: str, file: str) -> Playback | None:
         return None
 

@@ -45,6 +45,9 @@ class Shelf:
     def between(self, camera: str, start: int, end: int, *, most: int, after: int = -1) -> Sequence[Segment]:
         return self.index.between(camera, start, end, most=most, after=after)
 
+    def latest(self, camera: str, start: int, end: int, *, most: int) -> Sequence[Segment]:
+        return self.index.latest(camera, start, end, most=most)
+
     async def play(self, camera: str, file: str) -> Playback | None:
         if self.error is not None:
             raise self.error
@@ -133,6 +136,19 @@ async def test_a_long_list_comes_in_pages(tmp_path: Path) -> None:
         assert starts == [MORNING / 1000 + number * 300 for number in range(26)]
 
 
+async def test_the_newest_come_first_where_that_is_asked_for_also_in_pages(tmp_path: Path) -> None:
+    async with shelf(tmp_path, 25) as (client, _):
+        starts, path = [], f"{LIST}?limit=10&order=newest"
+        while path:
+            page = await listed(client, path)
+            assert len(page["recordings"]) <= 10
+            starts += [one["start"] for one in page["recordings"]]
+            path = page["next"]
+        assert starts == [MORNING / 1000 + number * 300 for number in reversed(range(26))]
+        before = await listed(client, f"{LIST}?limit=2&order=newest&to={MORNING / 1000 + 700}")
+        assert [one["start"] - MORNING // 1000 for one in before["recordings"]] == [600.0, 300.0]
+
+
 async def test_a_camera_without_recordings_has_an_empty_list_and_no_camera_has_none(tmp_path: Path) -> None:
     async with shelf(tmp_path) as (client, _):
         assert await listed(client, "/api/cameras/yard/recordings") == {"recordings": [], "next": None}
@@ -143,7 +159,7 @@ async def test_a_camera_without_recordings_has_an_empty_list_and_no_camera_has_n
 @pytest.mark.parametrize(
     "query",
     ["from=x", "to=", "from=nan", "from=inf", "from=-1", "to=1e99", "limit=0", "limit=1001", "limit=x", "after=%D9%A2",
-     "from=99999-01-01"],
+     "from=99999-01-01", "order=size", "before=0"],
 )  # fmt: skip
 async def test_a_question_that_makes_no_sense_is_told_so(tmp_path: Path, query: str) -> None:
     async with shelf(tmp_path) as (client, _), client.get(f"{LIST}?{query}") as response:

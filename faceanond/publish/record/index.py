@@ -127,3 +127,14 @@ class Index:
         if current and len(found) < most and current.start < end and current.end > start and current.start > after:
             found.append(current)
         return found
+
+    def latest(self, camera: str, start: int, end: int, *, most: int) -> list[Segment]:
+        """As `between`, but the newest first: with `end` as the start of the last one, the next answer goes on there."""
+        current = self._open.get(camera)
+        found = [current] if current and current.start < end and current.end > start else []
+        segments = self._finished.get(camera, [])
+        place = bisect_left(segments, end, key=_START)
+        while place > 0 and len(found) < most and segments[place - 1].end > start:
+            place -= 1
+            found.append(segments[place])
+        return found

@@ -140,6 +140,10 @@ class Recordings:
         """The camera's recordings of a time, from memory; see `Index.between`."""
         return self._index.between(camera, start, end, most=most, after=after)
 
+    def latest(self, camera: str, start: int, end: int, *, most: int) -> Sequence[Segment]:
+        """The same, the newest first; see `Index.latest`."""
+        return self._index.latest(camera, start, end, most=most)
+
     async def play(self, camera: str, file: str) -> Playback | None:
         """The recording with that file name, as far as it is written, for reading; None when there is none (any more).
 

@@ -89,3 +89,16 @@ def test_a_search_finds_what_a_walk_finds(spans: list[tuple[int, int]], start: i
     made = index(*(segment(10 * place, 10 * place + 10 + length) for place, length in spans))
     expected = [one.start for one in made.finished("yard") if one.start < end and one.end > start]
     assert starts(made.between("yard", start, end, most=99)) == expected
+
+
+def test_the_newest_are_found_first_and_the_next_answer_goes_on_in_front_of_them() -> None:
+    made = index(*(segment(place, place + 10) for place in range(0, 90, 10)))
+    made.grow(segment(90, 95, complete=False))
+    first = made.latest("yard", 0, 100, most=4)
+    second = made.latest("yard", 0, first[-1].start, most=4)
+    third = made.latest("yard", 0, second[-1].start, most=4)
+    assert starts([*first, *second, *third]) == list(range(90, -1, -10))
+    assert starts(made.latest("yard", 15, 30, most=9)) == [20, 10]
+    assert starts(made.latest("yard", 0, 100, most=1)) == [90]
+    assert made.latest("yard", 95, 100, most=9) == []
+    assert made.latest("gate", 0, 99, most=9) == []
