@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,51 +12,15 @@ from aiohttp import ClientError
 
 from faceanond.errors import RecordFault
 from faceanond.publish.record.faults import RecordError
-from faceanond.publish.record.index import Index, Segment
+from faceanond.publish.record.index import Segment
 from faceanond.publish.record.names import Name
 from faceanond.publish.record.playback import Playback
-from faceanond.publish.record.threads import DiskThreads
 from faceanond.web import recordings as module
 from tests.web.client import Client, serving
+from tests.web.shelf import CONTENT, MORNING, Shelf
 from tests.web.standin import Camera
 
-MORNING = 1_795_750_200_000
-"""2026-11-27 03:30 UTC."""
-CONTENT = bytes(range(256)) * 4096
-"""A megabyte: several pieces."""
 LIST = "/api/cameras/lobby/recordings"
-
-
-class Shelf:
-    """Recordings of five minutes each, all with the same content."""
-
-    def __init__(self, folder: Path, count: int) -> None:
-        self.index = Index()
-        self.file = folder / "content"
-        self.file.write_bytes(CONTENT)
-        self.threads = DiskThreads("test", 1)
-        self.error: RecordError | None = None
-        for number in range(count):
-            start = MORNING + number * 300_000
-            self.index.add(Segment(Name("lobby", start), start + 300_000, len(CONTENT)))
-        start = MORNING + count * 300_000
-        self.index.grow(Segment(Name("lobby", start), start + 2_000, 1000, complete=False, lost=3))
-
-    def between(self, camera: str, start: int, end: int, *, most: int, after: int = -1) -> Sequence[Segment]:
-        return self.index.between(camera, start, end, most=most, after=after)
-
-    def latest(self, camera: str, start: int, end: int, *, most: int) -> Sequence[Segment]:
-        return self.index.latest(camera, start, end, most=most)
-
-    async def play(self, camera: str, file: str) -> Playback | None:
-        if self.error is not None:
-            raise self.error
-        name = Name.read(camera, file)
-        segment = self.index.get(name) if name else None
-        if segment is None:
-            return None
-        descriptor = await self.threads.run(lambda: os.open(self.file, os.O_RDONLY), timeout=5)
-        return Playback(segment, descriptor, self.threads)
 
 
 @asynccontextmanager

@@ -1,6 +1,9 @@
-// The live wall and the page of one camera: both are tiles; the path says which.
+// The live wall and the page of one camera: both are tiles; the path says which. A camera's page shows its recordings
+// instead where the address ends with #recordings.
 
+import { ofCamera } from "./paths.js";
 import { Player } from "./player.js";
+import { Shelf, isRecorded } from "./recordings.js";
 
 const POLL = 2_000; // ms between two looks at /api/cameras
 const LEAVE = 4_000; // ms that a tile may be out of sight before its connection is given up
@@ -10,6 +13,7 @@ const wall = document.getElementById("wall");
 const notice = document.getElementById("notice");
 const summary = document.getElementById("summary");
 const template = document.getElementById("tile");
+const toggle = document.getElementById("toggle");
 const only = decodeURIComponent(location.pathname.match(/^\/cameras\/([^/]+)\/?$/)?.[1] ?? "") || null;
 
 const tiles = new Map();
@@ -62,20 +66,28 @@ class Tile {
       hint: part(".hint"),
       route: part(".route"),
       video: part("video"),
+      canvas: part("canvas"),
+      tapes: part(".tapes"),
     };
     part(".name").textContent = name;
     this.element.dataset.camera = name;
     const screen = part(".screen");
     if (only === null) {
-      screen.href = `/cameras/${name}`;
+      screen.href = ofCamera(name);
       screen.setAttribute("aria-label", `Show camera ${name} alone`);
     }
     this.parts.video.setAttribute("aria-label", `Live picture of camera ${name}`);
+    this.parts.canvas.setAttribute("aria-label", `Last picture of camera ${name}`);
     const shot = part(".shot");
-    shot.href = `/cameras/${name}/snapshot.jpg`;
+    shot.href = ofCamera(name, "snapshot.jpg");
     shot.title = "Snapshot";
     shot.setAttribute("aria-label", `Snapshot of camera ${name}`);
-    this.player = new Player(name, this.parts.video, {
+    this.parts.tapes.href = `${ofCamera(name)}#recordings`;
+    this.parts.tapes.title = "Recordings";
+    this.parts.tapes.setAttribute("aria-label", `Recordings of camera ${name}`);
+    this.player = new Player(name, {
+      video: this.parts.video,
+      canvas: this.parts.canvas,
       onChange: (view) => {
         this.view = { hint: "", route: "", ...view };
         this.draw();
@@ -123,6 +135,7 @@ class Tile {
     put(parts.hint, view.hint);
     put(parts.route, view.route);
     parts.route.title = view.route;
+    parts.tapes.hidden = !isRecorded(camera);
   }
 
   remove() {
@@ -170,10 +183,12 @@ const GAP = 12;
 
 function fit() {
   if (only !== null) {
-    const video = tiles.get(only)?.parts.video;
-    if (video?.videoWidth) {
-      wall.style.setProperty("--aspect", `${video.videoWidth} / ${video.videoHeight}`);
-      wall.style.setProperty("--ratio", String(video.videoWidth / video.videoHeight));
+    const { video, canvas } = tiles.get(only)?.parts ?? {};
+    if (!video) return;
+    const [across, down] = canvas.hidden ? [video.videoWidth, video.videoHeight] : [canvas.width, canvas.height];
+    if (across) {
+      wall.style.setProperty("--aspect", `${across} / ${down}`);
+      wall.style.setProperty("--ratio", String(across / down));
     }
     return;
   }
@@ -221,6 +236,7 @@ function show(cameras) {
     }
     if (wall.children[place] !== tile.element) wall.insertBefore(tile.element, wall.children[place] ?? null);
     tile.update(camera);
+    shelf?.update(camera);
   });
   delete wall.dataset.loading;
   if (only === null) {
@@ -240,6 +256,8 @@ function warn(text) {
 function loggedOut() {
   tiles.forEach((tile) => tile.remove());
   tiles.clear();
+  shelf?.hide();
+  toggle.hidden = true;
   wall.hidden = true;
   put(summary, "");
   warn("You are not logged in any more: your password is not valid now. ");
@@ -263,6 +281,19 @@ async function poll() {
   setTimeout(poll, document.hidden ? POLL * 5 : POLL);
 }
 
+// The page of one camera: live, or its recordings
+
+const shelf = only === null ? null : new Shelf(only, document.getElementById("recordings"));
+
+function choose() {
+  const back = location.hash === "#recordings";
+  wall.hidden = back;
+  put(toggle, back ? "Live" : "Recordings");
+  toggle.href = back ? "#live" : "#recordings";
+  if (back) shelf.show();
+  else shelf.hide();
+}
+
 if (only !== null) {
   document.body.classList.add("single");
   document.title = `${only} · faceanond`;
@@ -270,7 +301,9 @@ if (only !== null) {
   title.hidden = false;
   title.textContent = only;
   document.getElementById("links").hidden = false;
-  document.getElementById("snapshot").href = `/cameras/${only}/snapshot.jpg`;
+  document.getElementById("snapshot").href = ofCamera(only, "snapshot.jpg");
+  addEventListener("hashchange", choose);
+  choose();
 }
 wall.dataset.loading = "";
 poll();

@@ -1,12 +1,13 @@
-// Plays one camera into one <video> over a WebSocket that carries fragmented MP4: for networks without UDP.
+// Plays fragmented MP4 into one <video>, whatever line it comes by: for networks without UDP.
 //
-// The server says how long each picture lasts at most (`hold`), which is longer than it will be, so the newest picture
-// is that much in front of the end of what is buffered. We stay `lag` seconds behind it by playing a little faster or
-// slower, and jump when that would take too long.
+// The line says how much longer than it will be each picture is said to last (`hold`), so the newest picture is that
+// much in front of the end of what is buffered. We stay `lag` seconds behind it by playing a little faster or slower,
+// and jump when that would take too long.
 
-import { Trouble, sentence, sleep } from "./trying.js";
+import { Trouble, sleep } from "./trying.js";
 
 const FIRST_PICTURE = 10_000; // ms from the request to the first decoded picture
+const UNHEARD = 8_000; // ms without a byte: the line does not get through; without a picture the server says so after 5 s
 const FROZEN = 8_000; // ms without a new picture while the camera is live
 const LEAST_LAG = 0.12; // s; below it each hiccup of the network shows
 const MOST_LAG = 1.5;
@@ -14,19 +15,12 @@ const TOO_FAR = 2; // s away from where we should be: jump
 const CALM = 10_000; // ms without a late picture until we dare to come closer
 const KEEP = 6; // s of the past that stay buffered
 const MOST_WAITING = 8 * 1024 * 1024; // bytes not yet appended: a page that was asleep starts anew
-const PLACES_TAKEN = 1013;
 
 const Source = window.ManagedMediaSource ?? window.MediaSource;
 
 /** Whether this browser can play what the server sends, at all. */
 export function playsFragments() {
   return Boolean(Source?.isTypeSupported('video/mp4; codecs="avc1.42C01F"'));
-}
-
-function addressOf(name) {
-  const address = new URL(`/cameras/${name}/stream.ws`, location.origin);
-  address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
-  return address;
 }
 
 /** The newest pictures in a SourceBuffer, and the place in them where the <video> should be. */
@@ -44,9 +38,9 @@ class Buffered {
     this.failure = null;
   }
 
-  /** A text that describes what follows, or bytes. */
+  /** Bytes, or {type, hold}, which describes those that follow. */
   take(data) {
-    if (typeof data !== "string") this.size += data.byteLength;
+    this.size += data.byteLength ?? 0;
     this.waiting.push(data);
     if (this.size > MOST_WAITING) this.failure = new Trouble("The picture stopped");
     else this.pump();
@@ -55,10 +49,10 @@ class Buffered {
   pump() {
     if (this.failure || this.source.readyState !== "open" || this.buffer?.updating) return;
     try {
-      while (typeof this.waiting[0] === "string") this.describe(JSON.parse(this.waiting.shift()));
+      while (this.waiting[0]?.type) this.describe(this.waiting.shift());
       if (!this.waiting.length || this.forget()) return;
       // What has come since the last time goes in at once, up to the next description.
-      let count = this.waiting.findIndex((item) => typeof item === "string");
+      let count = this.waiting.findIndex((item) => item.type);
       if (count < 0) count = this.waiting.length;
       const parts = this.waiting.splice(0, count);
       for (const part of parts) this.size -= part.byteLength;
@@ -125,37 +119,44 @@ function joined(parts) {
   const whole = new Uint8Array(parts.reduce((size, part) => size + part.byteLength, 0));
   let place = 0;
   for (const part of parts) {
-    whole.set(new Uint8Array(part), place);
+    whole.set(part, place);
     place += part.byteLength;
   }
   return whole;
 }
 
 /**
- * Plays until something ends it; always ends with an exception. `shown` is called with the first picture and `counted`
- * with the number of pictures so far; `expecting` tells whether the camera sends pictures now.
+ * Plays until something ends it; always ends with an exception. `line.open(take, end)` calls `take` with what
+ * `Buffered.take` takes and `end` with the trouble that ended it, and gives the function that closes it; `line.unheard`
+ * says in words what it means when nothing comes. `shown` is called with the first picture and `counted` with the number
+ * of pictures so far; `expecting` tells whether the camera sends pictures now.
  */
-export async function playFragments(name, video, signal, { shown, counted, expecting }) {
+export async function playFragments(video, signal, line, { shown, counted, expecting }) {
   const source = new Source();
   const url = URL.createObjectURL(source);
-  const socket = new WebSocket(addressOf(name));
+  const buffered = new Buffered(video, source);
+  const began = performance.now();
+  let heard = false;
   let ended = null;
-  socket.binaryType = "arraybuffer";
-  socket.addEventListener("close", ({ code, reason }) => {
-    ended = code === PLACES_TAKEN
-      ? new Trouble("No video now", sentence(reason), { retry: 10 })
-      : new Trouble("Connection lost", sentence(reason));
-  });
+  const take = (data) => {
+    heard ||= data.byteLength > 0;
+    buffered.take(data);
+  };
+  const failure = () => {
+    if (!heard && performance.now() - began > UNHEARD) {
+      ended ??= new Trouble("No picture arrives", "", { detour: line.unheard });
+    }
+    return ended ?? buffered.failure;
+  };
+  const close = line.open(take, (trouble) => (ended ??= trouble));
   try {
     video.disableRemotePlayback = true; // without it Safari's ManagedMediaSource never opens
     video.src = url;
-    const buffered = new Buffered(video, source);
     source.addEventListener("sourceopen", () => buffered.pump());
-    socket.addEventListener("message", ({ data }) => buffered.take(data));
     video.play().catch(() => {}); // muted, so that it is allowed; a refusal shows as no picture
-    await watch(video, signal, { shown, counted, expecting, failure: () => ended ?? buffered.failure });
+    await watch(video, signal, { shown, counted, expecting, failure });
   } finally {
-    socket.close();
+    close();
     video.playbackRate = 1;
     video.removeAttribute("src");
     video.load();

@@ -1,123 +1,28 @@
-// Plays one camera into one <video> over WHEP, or over HTTP where WebRTC does not get through, and keeps at it: a player
-// that lost its picture tries again by itself.
+// Plays one camera over WHEP, or over HTTP where WebRTC does not get through, and keeps at it: a player that lost its
+// picture tries again by itself.
 //
 // States told to `onChange`: {playing, words, hint, route}. `words` is what a person should read while there is no
-// picture, `route` is why the pictures come over HTTP.
+// picture, `route` is which other way the pictures come, and why.
 
-import { playFragments, playsFragments } from "./fragments.js";
-import * as route from "./route.js";
-import { Trouble, sentence, sleep, turn } from "./trying.js";
+import { CONNECT, Call, NO_WEBRTC, playsVideo, unreachable } from "./call.js";
+import { playsFragments } from "./fragments.js";
+import { playOverHttp } from "./http.js";
+import { webrtc } from "./route.js";
+import { Rerouted, Trouble, sleep, turn } from "./trying.js";
 
-const CONNECT = 5_000; // ms from the answer until a connection stands; where UDP passes it takes a few hundred
 const HANDSHAKE = 10_000; // ms from the answer to the first decoded picture
 const FROZEN = 8_000; // ms without a new picture while the camera is live
 const LOOK = 2_000; // ms between two looks at the statistics, which cost more than all else here
-const GATHERING = 400; // ms: without candidates of ours the server finds us by our own checks
 const FIRST_RETRY = 1_000;
 const LONGEST_RETRY = 20_000;
-const NO_UDP = "UDP does not get through";
 const NO_PICTURE = "no picture arrives over WebRTC";
-const NO_WEBRTC = "this browser has no WebRTC with H.264 or VP8";
-
-function playsVideo() {
-  if (!("RTCPeerConnection" in window)) return false;
-  const capabilities = RTCRtpReceiver.getCapabilities?.("video");
-  return !capabilities || capabilities.codecs.some((codec) => /^video\/(h264|vp8)$/i.test(codec.mimeType));
-}
-
-async function gathered(connection) {
-  if (connection.iceGatheringState === "complete") return;
-  await new Promise((resolve) => {
-    const timer = setTimeout(resolve, GATHERING);
-    connection.addEventListener("icegatheringstatechange", () => {
-      if (connection.iceGatheringState === "complete") {
-        clearTimeout(timer);
-        resolve();
-      }
-    });
-  });
-}
-
-async function refusal(response) {
-  const problem = await response.json().catch(() => ({}));
-  const retry = Number(response.headers.get("Retry-After")) || 0;
-  switch (response.status) {
-    case 401:
-      return new Trouble("Not logged in", "Load this page again to log in.", { final: true });
-    case 404:
-      return new Trouble("This camera is no longer configured", "", { retry: 15 });
-    case 406:
-      return new Trouble("This browser offers no suitable video", sentence(problem.detail), { detour: NO_WEBRTC });
-    case 409:
-      return new Trouble("No video now", "The camera is switched off or has not started.", { retry });
-    case 429:
-      return new Trouble("Too many attempts from this address", "", { retry });
-    case 503:
-      return new Trouble("No free place to watch", sentence(problem.detail), { retry });
-    default:
-      return new Trouble("The server refused the video", sentence(problem.detail) || `HTTP ${response.status}`);
-  }
-}
-
-/** Another way to play has become the right one. */
-class Rerouted extends Error {}
-
-/** One WebRTC session, from the offer to its end. */
-class Call {
-  constructor(name) {
-    this.name = name;
-    this.session = null;
-    this.connection = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
-    this.receiver = this.connection.addTransceiver("video", { direction: "recvonly" }).receiver;
-    if ("jitterBufferTarget" in this.receiver) this.receiver.jitterBufferTarget = 0;
-  }
-
-  async place(signal) {
-    const { connection } = this;
-    await connection.setLocalDescription(await connection.createOffer());
-    await gathered(connection);
-    // With the origin, because a page that was opened with name and password in its address may not ask relatively.
-    const response = await fetch(`${location.origin}/whep/${this.name}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/sdp" },
-      body: connection.localDescription.sdp,
-      signal,
-    });
-    if (!response.ok) throw await refusal(response);
-    this.session = response.headers.get("Location");
-    await connection.setRemoteDescription({ type: "answer", sdp: await response.text() });
-    this.answered = performance.now();
-  }
-
-  get stands() {
-    return this.connection.connectionState === "connected";
-  }
-
-  /** A server that ends the session closes DTLS, which the connection's own state does not tell. */
-  get broken() {
-    return [this.connection.connectionState, this.receiver.transport?.state].some((state) => state === "failed" || state === "closed");
-  }
-
-  /** Pictures decoded since the beginning. */
-  async decoded() {
-    let count = 0;
-    for (const entry of (await this.receiver.getStats()).values()) {
-      if (entry.type === "inbound-rtp") count = entry.framesDecoded ?? 0;
-    }
-    return count;
-  }
-
-  end() {
-    this.connection.close();
-    if (this.session) fetch(location.origin + this.session, { method: "DELETE", keepalive: true }).catch(() => {});
-  }
-}
 
 export class Player {
   /** `expecting` tells whether the camera sends pictures now: only then does silence mean that something is wrong. */
-  constructor(name, video, { onChange, expecting }) {
+  constructor(name, { video, canvas, onChange, expecting }) {
     this.name = name;
     this.video = video;
+    this.canvas = canvas;
     this.onChange = onChange;
     this.expecting = expecting;
     this.stopper = null;
@@ -139,20 +44,20 @@ export class Player {
     let failures = 0;
     while (!signal.aborted) {
       const began = performance.now();
-      const tries = route.takeTry();
+      const tries = webrtc.takeTry();
       try {
         if (!playsVideo()) {
           if (!playsFragments()) {
             throw new Trouble("This browser offers neither H.264 nor VP8", "Chromium, Firefox and Safari play both.", { final: true });
           }
-          route.block(NO_WEBRTC, { forGood: true });
+          webrtc.block(NO_WEBRTC, { forGood: true });
         }
         this.onChange({ playing: false, words: failures ? "Connecting again…" : "Connecting…" });
-        if (route.detour() && playsFragments() && !tries) await this.#playOverHttp(signal);
+        if (webrtc.reason && playsFragments() && !tries) await this.#playOverHttp(signal);
         else await this.#playOverWebRtc(signal);
       } catch (error) {
-        if (error.detour) route.block(error.detour, { forGood: error.detour === NO_WEBRTC });
-        else if (tries) route.giveUp();
+        if (error.detour) webrtc.block(error.detour, { forGood: error.detour === NO_WEBRTC });
+        else if (tries) webrtc.giveUp();
         if (signal.aborted) break;
         if (error instanceof Rerouted || (error.detour && playsFragments())) continue;
         const trouble = error instanceof Trouble ? error : new Trouble("The server does not answer", "Trying again by itself.");
@@ -171,7 +76,7 @@ export class Player {
     const done = await turn(signal);
     let call = null;
     try {
-      if (route.blocked() && playsFragments()) throw new Rerouted(); // while it waited for its turn
+      if (webrtc.blocked && playsFragments()) throw new Rerouted(); // while it waited for its turn
       call = new Call(this.name);
       await call.place(signal);
       this.video.srcObject = new MediaStream([call.receiver.track]);
@@ -199,7 +104,7 @@ export class Player {
       if (count !== decoded) {
         if (!decoded) {
           connected();
-          route.open();
+          webrtc.open();
           this.onChange({ playing: true, words: "" });
         }
         decoded = count;
@@ -215,33 +120,24 @@ export class Player {
     }
   }
 
-  /** Plays over HTTP until that fails or WebRTC gets through again; always ends with an exception. */
+  /** Plays over HTTP until that fails or a better way gets through again; always ends with an exception. */
   async #playOverHttp(signal) {
-    const why = route.detour();
-    const here = new AbortController();
+    const { name, video, canvas, onChange, expecting } = this;
+    const here = new AbortController(); // also ends a try
     const leave = () => here.abort();
-    const forget = route.whenOpen(leave);
+    const forget = webrtc.whenOpen(leave);
     signal.addEventListener("abort", leave, { once: true });
-    let done = () => {};
+    const counted = (frames) => {
+      this.frames = frames;
+      if (webrtc.takeTry()) this.#knock(here.signal);
+    };
     try {
-      done = await turn(here.signal);
-      await playFragments(this.name, this.video, here.signal, {
-        shown: () => {
-          done();
-          this.onChange({ playing: true, words: "", route: `over HTTP: ${why}` });
-        },
-        counted: (frames) => {
-          this.frames = frames;
-          if (route.takeTry()) this.#knock(here.signal);
-        },
-        expecting: this.expecting,
-      });
+      await playOverHttp({ name, video, canvas, onChange, expecting, counted, why: webrtc.reason }, here.signal);
     } catch (error) {
       throw here.signal.aborted && !signal.aborted ? new Rerouted() : error;
     } finally {
-      done();
       forget();
-      here.abort(); // also ends a try
+      here.abort();
       signal.removeEventListener("abort", leave);
     }
   }
@@ -256,19 +152,11 @@ export class Player {
         if (call.broken || performance.now() - call.answered > CONNECT) throw unreachable();
       }
       call.end();
-      route.open();
+      webrtc.open();
     } catch (error) {
       call.end();
-      if (error.detour) route.block(error.detour);
-      else route.giveUp();
+      if (error.detour) webrtc.block(error.detour);
+      else webrtc.giveUp();
     }
   }
-}
-
-function unreachable() {
-  return new Trouble(
-    "Video cannot get through",
-    "UDP between this browser and the server seems blocked. Check the firewall, webrtc.udp_ports and webrtc.external_addresses.",
-    { detour: NO_UDP },
-  );
 }

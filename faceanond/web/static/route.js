@@ -1,63 +1,69 @@
-// Which way the pictures come, for the whole page: over WebRTC, or over HTTP where that does not get through. One tile
-// finds out for all, so that forty do not each wait for a handshake that cannot succeed.
+// Which ways to play get through, for the whole page. One tile finds out for all, so that forty do not each wait for a
+// handshake that cannot succeed; and now and then one tries for all whether a better way gets through again.
 
-const AGAIN = 3 * 60_000; // ms until WebRTC is tried once more after it was found blocked
+const AGAIN = 3 * 60_000; // ms until a way is tried once more after it was found blocked
 const LONGEST = 30 * 60_000;
 
-let reason = "";
-let due = Infinity;
-let pause = AGAIN;
-let trying = false;
-const waiting = new Set();
+class Way {
+  #due = Infinity;
+  #pause = AGAIN;
+  #trying = false;
+  #waiting = new Set();
 
-/** Why the pictures come over HTTP, in words; empty while WebRTC is the way. */
-export function detour() {
-  return reason;
-}
-
-/** Whether a tile that was about to use WebRTC should not; the one that tries for all should. */
-export function blocked() {
-  return Boolean(reason) && !trying;
-}
-
-/** WebRTC does not get through, for this reason: every tile goes over HTTP from now on; with `forGood` nobody tries. */
-export function block(why, { forGood = false } = {}) {
-  if (reason && !trying && !forGood) return; // another tile has said so
-  pause = trying ? Math.min(LONGEST, pause * 2) : AGAIN;
-  trying = false;
-  reason = why;
-  due = forGood ? Infinity : performance.now() + pause;
-}
-
-/** WebRTC got through: every tile on the detour may come back. */
-export function open() {
+  /** Why this is not the way, in words; empty while it is. */
   reason = "";
-  trying = false;
-  for (const leave of [...waiting]) leave();
+
+  constructor() {
+    // Another network is another chance.
+    const soon = () => {
+      if (this.#due !== Infinity) this.#due = performance.now();
+    };
+    addEventListener("online", soon);
+    navigator.connection?.addEventListener?.("change", soon);
+  }
+
+  /** Whether a tile that was about to go this way should not; the one that tries for all should. */
+  get blocked() {
+    return Boolean(this.reason) && !this.#trying;
+  }
+
+  /** It does not get through, for this reason: every tile takes the next way from now on; with `forGood` nobody tries. */
+  block(why, { forGood = false } = {}) {
+    if (this.reason && !this.#trying && !forGood) return; // another tile has said so
+    this.#pause = this.#trying ? Math.min(LONGEST, this.#pause * 2) : AGAIN;
+    this.#trying = false;
+    this.reason = why;
+    this.#due = forGood ? Infinity : performance.now() + this.#pause;
+  }
+
+  /** It got through: every tile on a detour may come back. */
+  open() {
+    this.reason = "";
+    this.#trying = false;
+    for (const leave of [...this.#waiting]) leave();
+  }
+
+  /** Calls back when it gets through again; gives the function that takes this back. */
+  whenOpen(leave) {
+    this.#waiting.add(leave);
+    return () => this.#waiting.delete(leave);
+  }
+
+  /** True for one caller, when it is time to try again; it then calls `block`, `open` or `giveUp`. */
+  takeTry() {
+    if (!this.reason || this.#trying || performance.now() < this.#due) return false;
+    this.#trying = true;
+    return true;
+  }
+
+  /** The try ended without telling anything about the network. */
+  giveUp() {
+    if (this.#trying) this.#due = performance.now() + this.#pause;
+    this.#trying = false;
+  }
 }
 
-/** Calls back when the detour ends; gives the function that takes this back. */
-export function whenOpen(leave) {
-  waiting.add(leave);
-  return () => waiting.delete(leave);
-}
-
-/** True for one caller, when it is time to try WebRTC again; it then calls `block`, `open` or `giveUp`. */
-export function takeTry() {
-  if (!reason || trying || performance.now() < due) return false;
-  trying = true;
-  return true;
-}
-
-/** The try ended without telling anything about the network. */
-export function giveUp() {
-  if (trying) due = performance.now() + pause;
-  trying = false;
-}
-
-// Another network is another chance.
-const soon = () => {
-  if (due !== Infinity) due = performance.now();
-};
-addEventListener("online", soon);
-navigator.connection?.addEventListener?.("change", soon);
+// From the best to the last but one; single pictures, which come after these, always get through.
+export const webrtc = new Way();
+export const sockets = new Way();
+export const streams = new Way();
