@@ -76,4 +76,4 @@ async def site(*cameras: Camera, recordings: Recordings | None = None, max_strea
             async_playwright() as playwright,
             await playwright.chromium.launch(executable_path=need_tool("chromium"), args=QUIET) as browser,
         ):
-            yield Site(await browser.new_page(), f"http://{host}:{port}", fleet, service, streams)
+            yield Site(await (await browser.new_context()).new_page(), f"http://{host}:{port}", fleet, service, streams)

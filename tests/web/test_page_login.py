@@ -20,6 +20,7 @@ from tests.e2e.browser import QUIET
 from tests.publish.webrtc.feed import live
 from tests.waiting import until
 from tests.web.standin import Camera, Cameras, Pulse, exposition
+from tests.web.strict_proxy import strict_proxy
 
 pytestmark = pytest.mark.e2e
 
@@ -106,6 +107,22 @@ async def test_video_over_http_is_given_to_the_viewer_who_logged_in_as_well(path
         await page.goto(place.url(path))
         await plays(page)
         await page.get_by_text("over HTTP").wait_for()
+        assert not place.service.sessions
+
+
+@pytest.mark.parametrize("in_address", [False, True])
+async def test_video_as_an_endless_answer_is_given_to_the_viewer_who_logged_in_as_well(in_address: bool) -> None:
+    async with (
+        house() as place,
+        place.opened("guards-password"),
+        strict_proxy(place.url("").rstrip("/")) as (proxy, url),
+    ):
+        page = await place.page(None if in_address else "guards-password")
+        await page.add_init_script("delete window.RTCPeerConnection")
+        await page.goto(url.replace("//", "//guard:guards-password@", 1) if in_address else url)
+        await plays(page)
+        await page.get_by_text("over HTTP without WebSockets").wait_for()
+        assert "/cameras/lobby/stream.mp4" in proxy.streaming
         assert not place.service.sessions
 
 

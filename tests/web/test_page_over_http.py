@@ -96,7 +96,7 @@ async def test_a_place_that_becomes_free_is_taken_by_the_next_tile() -> None:
         await routes(wall.page, streams=3, stills=1)
         playing = next(path for path in proxy.streaming if path.endswith("stream.mp4"))
         del wall.cameras.by_name[playing.split("/")[2]]
-        await wall.page.wait_for_function("document.querySelectorAll('.tile').length === 3")
+        await wall.page.wait_for_function("() => document.querySelectorAll('.tile').length === 3")
         await routes(wall.page, streams=3, stills=0)
         assert await wall.page.locator("canvas:not([hidden])").count() == 0
 
@@ -188,5 +188,8 @@ async def test_a_camera_that_stopped_is_not_shown_as_if_it_went_on() -> None:
         await wall.open()
         await routes(wall.page, streams=2, stills=1)
         still = next(camera for camera in wall.cameras.by_name.values() if camera.made)
-        still.snapshot_tag = lambda: "always the same"  # type: ignore[method-assign]
-        await wall.text(f"[data-camera={still.status_now.name}] .words", "The picture stopped")
+        still.snapshot_tag = lambda: "same"  # type: ignore[method-assign]
+        tile = f"[data-camera={still.status_now.name}]"
+        await wall.text(f"{tile} .words", "The picture stopped")
+        await wall.text(f"{tile} .words", "Connecting again")
+        assert await wall.page.locator(f"{tile}[data-playing]").count() == 0

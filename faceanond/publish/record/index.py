@@ -129,7 +129,7 @@ class Index:
         return found
 
     def latest(self, camera: str, start: int, end: int, *, most: int) -> list[Segment]:
-        """As `between`, but the newest first: with `end` as the start of the last one, the next answer goes on there."""
+        """As `between`, but the newest first; with the start of the last one as `end` the next answer goes on there."""
         current = self._open.get(camera)
         found = [current] if current and current.start < end and current.end > start else []
         segments = self._finished.get(camera, [])

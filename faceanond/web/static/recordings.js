@@ -141,6 +141,7 @@ export class Shelf {
     time.textContent = TIME.format(began);
     part(".length").textContent = lengthOf(duration);
     part(".remark").textContent = remarkOn(complete, lost);
+    part(".remark").classList.toggle("lost", lost > 0);
     part(".size").textContent = sizeOf(bytes);
     const words = `${day}, ${TIME.format(began)}, ${lengthOf(duration)}`;
     const save = part(".save");
@@ -156,8 +157,9 @@ export class Shelf {
 
   /** What there is to say of the list: why it is empty, or what is the matter. */
   #say() {
-    const { days, words, until } = this.parts;
+    const { days, words, until, playing } = this.parts;
     if (this.asking) return;
+    if (!this.chosen) playing.textContent = days.firstElementChild ? "Choose a recording to play it." : "";
     const state = this.camera?.recording.state;
     const failing = state === "failing" ? "Recording fails now. " + sentence(this.camera.recording.last_error) : "";
     if (this.trouble) words.textContent = this.trouble;
@@ -197,7 +199,7 @@ export class Shelf {
     video.remove();
     video.removeAttribute("src");
     video.load();
-    playing.textContent = "Choose a recording to play it.";
+    playing.textContent = "";
   }
 
   /** A <video> does not say why it has nothing to play; the server does. */
@@ -235,15 +237,18 @@ async function refused(response) {
       return new Refused("You may not see the recordings of this camera.");
     case 404:
       return new Refused("This camera is no longer there, or you may not see its recordings.");
-    default: {
+    case 401:
+    case 429: {
       const { message, hint } = await refusal(response);
       return new Refused([sentence(message), hint].filter(Boolean).join(" "));
     }
+    default:
+      return new Refused(`The server has no answer to that now (HTTP ${response.status}).`);
   }
 }
 
 function remarkOn(complete, lost) {
-  const remarks = complete ? [] : ["goes on"];
+  const remarks = complete ? [] : ["being recorded"];
   if (lost) remarks.push(`${lost} picture${lost === 1 ? "" : "s"} missing`);
   return remarks.join(", ");
 }

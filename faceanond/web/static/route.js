@@ -8,6 +8,8 @@ class Way {
   #due = Infinity;
   #pause = AGAIN;
   #trying = false;
+  #began = 0;
+  #changed = 0;
   #waiting = new Set();
 
   /** Why this is not the way, in words; empty while it is. */
@@ -16,6 +18,7 @@ class Way {
   constructor() {
     // Another network is another chance.
     const soon = () => {
+      this.#changed = performance.now();
       if (this.#due !== Infinity) this.#due = performance.now();
     };
     addEventListener("online", soon);
@@ -31,9 +34,10 @@ class Way {
   block(why, { forGood = false } = {}) {
     if (this.reason && !this.#trying && !forGood) return; // another tile has said so
     this.#pause = this.#trying ? Math.min(LONGEST, this.#pause * 2) : AGAIN;
+    if (!this.#trying) this.#began = performance.now();
     this.#trying = false;
     this.reason = why;
-    this.#due = forGood ? Infinity : performance.now() + this.#pause;
+    this.#due = forGood ? Infinity : this.#next();
   }
 
   /** It got through: every tile on a detour may come back. */
@@ -53,13 +57,19 @@ class Way {
   takeTry() {
     if (!this.reason || this.#trying || performance.now() < this.#due) return false;
     this.#trying = true;
+    this.#began = performance.now();
     return true;
   }
 
   /** The try ended without telling anything about the network. */
   giveUp() {
-    if (this.#trying) this.#due = performance.now() + this.#pause;
+    if (this.#trying) this.#due = this.#next();
     this.#trying = false;
+  }
+
+  /** A try that began on another network says nothing of this one. */
+  #next() {
+    return performance.now() + (this.#changed > this.#began ? 0 : this.#pause);
   }
 }
 

@@ -7,19 +7,18 @@ const EVERY = 2_000; // ms between two pictures of a camera
 const PATIENCE = 15_000; // ms for one picture
 const FROZEN = 8_000; // ms without a new picture while the camera is live
 
+const tags = new WeakMap(); // of what each canvas shows, so that a picture that has stopped is not shown as a new one
 const turn = turns(1); // a wall of forty asks for one after the other, and keeps one connection busy
 
 /** Until `enough`, asked after each picture; all else that ends it is an exception. `shown` is called with the first. */
 export async function playStills({ name, canvas, counted, expecting }, signal, { shown, enough }) {
-  let last = null;
   let count = 0;
   let changed = performance.now();
   for (;;) {
     const began = performance.now();
-    const still = await next(name, canvas, last, signal);
-    if (still !== last) {
-      last = still;
-      changed = performance.now();
+    const isNew = await renew(name, canvas, signal);
+    if (isNew) changed = performance.now();
+    if (isNew || !expecting()) {
       count += 1;
       if (count === 1) shown();
     }
@@ -30,8 +29,8 @@ export async function playStills({ name, canvas, counted, expecting }, signal, {
   }
 }
 
-/** Draws the camera's picture unless it is the last one; gives its tag. */
-async function next(name, canvas, last, signal) {
+/** Draws the camera's picture unless it is there already; gives whether it was not. */
+async function renew(name, canvas, signal) {
   const done = await turn(signal);
   const stopper = new AbortController();
   const stop = () => stopper.abort();
@@ -41,11 +40,12 @@ async function next(name, canvas, last, signal) {
     const response = await fetch(location.origin + ofCamera(name, "snapshot.jpg"), { cache: "no-store", signal: stopper.signal });
     if (!response.ok) throw await refusal(response);
     const tag = response.headers.get("ETag") ?? String(performance.now());
-    if (tag === last) return last;
+    if (tag === tags.get(canvas)) return false;
     const picture = await createImageBitmap(await response.blob());
     draw(picture, canvas);
     picture.close();
-    return tag;
+    tags.set(canvas, tag);
+    return true;
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", stop);
