@@ -10,9 +10,11 @@ import pytest
 from playwright.async_api import Browser, HttpCredentials, Page, async_playwright
 
 from faceanond.access import Access
+from faceanond.clock import SystemClock
 from faceanond.config.load import parse
 from faceanond.config.model import Http
 from faceanond.publish.webrtc.service import WhepService
+from faceanond.shares import Shares
 from faceanond.web.app import build
 from faceanond.web.server import serving
 from tests.conftest import need_tool
@@ -37,10 +39,12 @@ class House:
         self.port = 0
 
     @contextlib.asynccontextmanager
-    async def opened(self, password: str) -> AsyncIterator[None]:
+    async def opened(self, password: str, rights: str = 'cameras = ["lobby"]') -> AsyncIterator[None]:
         settings = Http(listen=("127.0.0.1", self.port))
-        viewers = parse(f'[viewers.guard]\npassword = "{password}"\ncameras = ["lobby"]', "c.toml").viewers
-        app = build(self._fleet, self.service, Pulse(), exposition, settings, access=Access(viewers))
+        viewers = parse(f'[viewers.guard]\npassword = "{password}"\n{rights}', "c.toml").viewers
+        shares = Shares(viewers, clock=SystemClock())
+        self.service._shares = shares
+        app = build(self._fleet, self.service, Pulse(), exposition, settings, access=Access(viewers), shares=shares)
         async with serving(app, settings) as (_, self.port):
             yield
 
@@ -124,6 +128,16 @@ async def test_video_as_an_endless_answer_is_given_to_the_viewer_who_logged_in_a
         await page.get_by_text("over HTTP without WebSockets").wait_for()
         assert "/cameras/lobby/stream.mp4" in proxy.streaming
         assert not place.service.sessions
+
+
+@pytest.mark.parametrize("script", ["", "delete window.RTCPeerConnection"], ids=["webrtc", "http"])
+async def test_a_viewer_with_a_share_of_one_sees_one_camera_and_why_the_other_stays_dark(script: str) -> None:
+    async with house() as place, place.opened("guards-password", "max_streams = 1"):
+        page = await place.page("guards-password")
+        await page.add_init_script(script)
+        await page.goto(place.url())
+        await page.get_by_text("This viewer watches 1 of 1 streams (viewers.guard.max_streams).").wait_for()
+        await page.wait_for_function(f"() => {FRAMES}.filter((count) => count > 5).length === 1")
 
 
 async def test_nobody_else_sees_anything() -> None:

@@ -90,7 +90,7 @@ export async function refusal(response) {
     case 409:
       return new Trouble("No video now", "The camera is switched off or has not started.", { retry });
     case 429:
-      return new Trouble("Too many attempts from this address", "", { retry });
+      return new Trouble("Too much at a time", sentence(problem.detail), { retry });
     case 503:
       return new Trouble("No video now", sentence(problem.detail), { retry });
     default:
