@@ -34,7 +34,7 @@ class OverShareError(FaceanondError):
     def __init__(self, viewer: str, most: int) -> None:
         self.retry_after = RETRY_AFTER
         # The reason that closes a WebSocket has 123 bytes at most, and a viewer's name 63.
-        super().__init__(f"this viewer watches {most} of {most} streams (viewers.{viewer}.max_streams)")
+        super().__init__(f"watching {most} of {most} streams (viewers.{viewer}.max_streams)")
 
 
 class Place:

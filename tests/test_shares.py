@@ -29,7 +29,7 @@ def shares(clock: FakeClock) -> Shares:
 def test_all_protocols_count_together(shares: Shares) -> None:
     shares.take("guard", "webrtc")
     shares.take("guard", "rtsp")
-    with pytest.raises(OverShareError, match=r"all its 2 streams \(viewers\.guard\.max_streams\)") as caught:
+    with pytest.raises(OverShareError, match=r"watching 2 of 2 streams \(viewers\.guard\.max_streams\)") as caught:
         shares.take("guard", "mp4")
     assert caught.value.retry_after == RETRY_AFTER
     assert shares.held("guard") == 2

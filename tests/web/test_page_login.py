@@ -136,7 +136,7 @@ async def test_a_viewer_with_a_share_of_one_sees_one_camera_and_why_the_other_st
         page = await place.page("guards-password")
         await page.add_init_script(script)
         await page.goto(place.url())
-        await page.get_by_text("This viewer watches 1 of 1 streams (viewers.guard.max_streams).").wait_for()
+        await page.get_by_text("Watching 1 of 1 streams (viewers.guard.max_streams).").wait_for()
         await page.wait_for_function(f"() => {FRAMES}.filter((count) => count > 5).length === 1")
 
 

@@ -104,7 +104,7 @@ async def test_over_http_it_is_429_with_the_key_and_when_to_come_back(house: Hou
         assert response.status == 429
         assert response.content_type == "application/problem+json"
         assert response.headers["Retry-After"] == "12"
-        assert (await response.json())["detail"] == "this viewer watches 3 of 3 streams (viewers.guard.max_streams)"
+        assert (await response.json())["detail"] == "watching 3 of 3 streams (viewers.guard.max_streams)"
 
 
 async def test_a_websocket_is_closed_with_the_reason(house: House) -> None:
@@ -112,7 +112,7 @@ async def test_a_websocket_is_closed_with_the_reason(house: House) -> None:
         async with house.client.ws_connect(SOCKET, headers=GUARD) as channel:
             told = await channel.receive()
             assert (told.type, told.data) == (WSMsgType.CLOSE, WSCloseCode.TRY_AGAIN_LATER)
-            assert told.extra == "this viewer watches 3 of 3 streams (viewers.guard.max_streams)"
+            assert told.extra == "watching 3 of 3 streams (viewers.guard.max_streams)"
 
 
 async def test_every_protocol_counts_and_leaving_frees_the_place_for_any_other(house: House) -> None:
