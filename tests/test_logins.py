@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from faceanond.buckets import MOST_ADDRESSES
-from faceanond.logins import BURST, FailedLogins
+from faceanond.logins import BURST, MOST_LINES, MOST_RUNS, FailedLogins
 from tests.conftest import FakeClock
 
 
@@ -71,6 +71,7 @@ def test_what_is_remembered_has_an_end(logins: FailedLogins) -> None:
     for number in range(MOST_ADDRESSES):
         logins.note("http", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
     assert len(logins._tries) == MOST_ADDRESSES
+    assert len(logins._runs) == MOST_RUNS
     assert logins.wait("192.0.2.1") == 0
 
 
@@ -80,13 +81,46 @@ def test_each_protocol_has_its_count_from_the_start(logins: FailedLogins) -> Non
     assert logins.counts == {"http": 0, "rtsp": 1}
 
 
-def test_the_log_has_one_line_a_second(logins: FailedLogins, clock: FakeClock) -> None:
+def test_the_log_has_one_line_a_second_for_each_address(logins: FailedLogins, clock: FakeClock) -> None:
     with capture_logs() as lines:
         for _ in range(10):
             logins.note("rtsp", "192.0.2.1")
+        logins.note("rtsp", "192.0.2.7", name="guard")
         clock.move(1.0)
         logins.note("rtsp", "192.0.2.7")
-    assert [(line["client"], line["count"]) for line in lines] == [("192.0.2.1", 1), ("192.0.2.7", 10)]
+        logins.note("rtsp", "192.0.2.1")
+    told = [(line["client"], line["viewer"], line["count"]) for line in lines]
+    assert told == [
+        ("192.0.2.1", None, 1),
+        ("192.0.2.7", "guard", 1),
+        ("192.0.2.7", None, 1),
+        ("192.0.2.1", None, 10),
+    ]
+
+
+def test_the_log_says_once_a_minute_that_an_address_has_to_wait(logins: FailedLogins, clock: FakeClock) -> None:
+    with capture_logs() as lines:
+        fail(logins, "192.0.2.1")
+        for _ in range(13):
+            clock.move(5.0)
+            fail(logins, "192.0.2.1", 1)
+    waiting = [line for line in lines if line["event"] == "address must wait after wrong logins"]
+    assert [(line["client"], line["failed"], line["seconds"]) for line in waiting] == [
+        ("192.0.2.1", BURST, 5),
+        ("192.0.2.1", BURST + 12, 5),
+    ]
+
+
+def test_many_addresses_together_get_ten_lines_a_second_and_lose_no_count(
+    logins: FailedLogins, clock: FakeClock
+) -> None:
+    with capture_logs() as lines:
+        for number in range(MOST_RUNS - 1):
+            logins.note("http", f"10.0.{number >> 8}.{number & 255}")
+        assert len(lines) == MOST_LINES
+        clock.move(1.0)
+        logins.note("http", "10.0.1.1")
+    assert (lines[-1]["client"], lines[-1]["count"]) == ("10.0.1.1", 2)
 
 
 def test_the_log_names_the_viewer_that_somebody_claimed_to_be(logins: FailedLogins, clock: FakeClock) -> None:

@@ -136,8 +136,9 @@ def _told(viewer: Viewer, status: CameraStatus) -> dict[str, Any]:
     if trouble and (status.source in trouble or "://" in trouble):
         trouble = None
     recording = replace(status.record, last_error=None)
+    sent = {way: size for way, size in status.output_bytes.items() if not way.startswith("push_")}
     return {
-        **camera_json(replace(status, last_error=trouble, push=None, record=recording)),
+        **camera_json(replace(status, last_error=trouble, push=None, record=recording, output_bytes=sent)),
         "source": None,
     }
 

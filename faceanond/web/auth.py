@@ -9,11 +9,6 @@ A camera that a viewer may not see is to it one that does not exist: the same an
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import secrets
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from http import HTTPStatus
@@ -25,6 +20,7 @@ from faceanond.access import ANYBODY, Access, Viewer
 from faceanond.logins import FailedLogins
 from faceanond.web.guard import is_preflight, is_same_origin
 from faceanond.web.problem import ProblemError
+from faceanond.web.remembered import Credentials, Remembered, read
 from faceanond.web.view import CameraView, Fleet
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -32,8 +28,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PROTOCOL = "http"
 """How wrong logins are counted."""
 REALM = 'realm="faceanond"'
-MOST_REMEMBERED = 1024
-"""Credentials whose verdict is remembered; a viewer at one address has one."""
 NOBODY = Viewer("", ())
 """Who asks without credentials, where that is enough."""
 
@@ -93,9 +87,7 @@ class Auth:
     def __init__(self, access: Access, failures: FailedLogins) -> None:
         self._access = access
         self._failures = failures
-        self._key = secrets.token_bytes(32)
-        # Keyed hash of address and credentials -> the viewer, or None for wrong ones; the last asked for at the end.
-        self._judged: OrderedDict[bytes, Viewer | None] = OrderedDict()
+        self._remembered = Remembered()
 
     def install(self, app: web.Application) -> None:
         app.middlewares.append(self._admission)
@@ -133,37 +125,31 @@ class Auth:
         given = request.headers.get(hdrs.AUTHORIZATION)
         if given is None:
             return None
-        address = request.remote or ""
-        digest = hashlib.blake2b(f"{address}\0{given}".encode(errors="surrogateescape"), key=self._key).digest()
-        known = digest in self._judged
-        if not known and (wait := self._failures.wait(address)):
+        address, login = request.remote or "", read(given)
+        viewer = self._remembered.right(address, login)
+        if viewer is not None:
+            return viewer
+        again = self._remembered.was_wrong(address, login)
+        if not again and (wait := self._failures.wait(address)):
             later = {str(hdrs.RETRY_AFTER): str(wait)}
             raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong logins from this address", later)
-        viewer, claimed = self._judged.get(digest), ""
+        viewer = self._judge(login)
         if viewer is None:
-            viewer, claimed = self._judge(given)
-        self._judged[digest] = viewer
-        self._judged.move_to_end(digest)
-        if len(self._judged) > MOST_REMEMBERED:
-            self._judged.popitem(last=False)
-        if viewer is None:
-            self._failures.note(PROTOCOL, address, name=claimed, again=known)
+            self._remembered.note_wrong(address, login)
+            claimed = login.name if self._access.viewer(login.name) else ""
+            self._failures.note(PROTOCOL, address, name=claimed, again=again)
             raise _unauthorised(request, "the name and password, or the token, are wrong", wrong=given)
+        self._remembered.note_right(address, login, viewer)
         return viewer
 
-    def _judge(self, given: str) -> tuple[Viewer | None, str]:
-        """Who the credentials belong to, if anybody, and which viewer they claim to be."""
-        scheme, _, rest = given.partition(" ")
-        match scheme.lower():
+    def _judge(self, login: Credentials) -> Viewer | None:
+        """Who the credentials belong to, if anybody."""
+        match login.scheme:
             case "bearer":
-                return self._access.by_token(rest.strip()), ""
+                return self._access.by_token(login.secret)
             case "basic":
-                try:
-                    name, _, password = base64.b64decode(rest.strip(), validate=True).decode().partition(":")
-                except (binascii.Error, ValueError):
-                    return None, ""
-                return self._access.by_password(name, password), name if self._access.viewer(name) else ""
-        return None, ""
+                return self._access.by_password(login.name, login.secret)
+        return None
 
 
 def _unauthorised(request: web.Request, detail: str, *, wrong: str = "") -> ProblemError:

@@ -156,8 +156,10 @@ class WhepRoutes:
         return session
 
     def _slow_down(self, limit: OfferLimit, request: web.Request, what: str) -> None:
-        if wait := limit.ask(request.remote or "", self._clock.monotonic()):
-            raise _later(HTTPStatus.TOO_MANY_REQUESTS, f"too many {what} from this address", wait)
+        viewer, address = viewer_of(request).name, request.remote or ""
+        if wait := limit.ask(address, self._clock.monotonic(), viewer=viewer):
+            whose = "by this viewer at" if viewer else "from"
+            raise _later(HTTPStatus.TOO_MANY_REQUESTS, f"too many {what} {whose} this address", wait)
 
 
 async def _text(request: web.Request) -> str:

@@ -37,3 +37,15 @@ def test_memory_is_bounded() -> None:
     for number in range(3 * MOST_ADDRESSES):
         limit.ask(str(number), 0.0)
     assert len(limit._buckets) == MOST_ADDRESSES
+
+
+def test_viewers_behind_one_address_have_a_limit_each() -> None:
+    limit = OfferLimit(burst=1, rate=0.1)
+    assert [limit.ask("192.0.2.1", 0.0, viewer=viewer) for viewer in ("guard", "guard", "chief", "")] == [0, 10, 0, 0]
+    assert limit.ask("192.0.2.2", 0.0, viewer="guard") == 0
+
+
+def test_a_viewer_with_an_ipv6_network_is_one_whatever_the_last_64_bits() -> None:
+    limit = OfferLimit(burst=1, rate=0.1)
+    assert limit.ask("2001:db8:1:2::1", 0.0, viewer="guard") == 0
+    assert limit.ask("2001:db8:1:2:ffff::9", 0.0, viewer="guard") == 10
