@@ -14,7 +14,7 @@ ROOT = Path(faceanond.__file__).parent
 LAYERS = [
     {
         *("errors", "clock", "frames", "mailbox", "backoff", "attempt", "redact", "stats", "ratelimit", "buckets"),
-        *("annexb", "assets", "permissions"),
+        *("addresses", "annexb", "assets", "permissions"),
     },
     {"status", "tls", "sockets"},
     {"config"},

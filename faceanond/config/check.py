@@ -5,7 +5,6 @@ These depend on the machine and the moment, so they are no errors of the file: a
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path as FilePath
 from urllib.parse import urlsplit
 
 from faceanond import tls
+from faceanond.addresses import is_loopback, is_this_machine
 from faceanond.config import exposure, syntax
 from faceanond.config.lines import Path, dotted
 from faceanond.config.load import read_text
@@ -93,18 +93,18 @@ def _risks(config: Config) -> Iterator[tuple[Path, str]]:
 
 
 def _listener_risks(config: Config) -> Iterator[tuple[Path, str]]:
-    if not config.viewers and _open(config.http.listen[0]):
+    if not config.viewers and not is_loopback(config.http.listen[0]):
         yield ("http", "listen"), _exposed(config.http.listen, "the pages, the streams and the metrics")
     if config.http.certificate:
         for key, reason in tls.warnings(FilePath(config.http.certificate), FilePath(config.http.key)):
             yield ("http", key), reason
-    elif config.viewers and _open(config.http.listen[0]):
+    elif config.viewers and not is_loopback(config.http.listen[0]):
         message = "passwords and tokens travel as they are, and anyone in between can read them"
         yield ("http", "listen"), f"{message}; add certificate and key, or put a proxy that speaks HTTPS in front"
-    if not config.viewers and config.rtsp.enabled and _open(config.rtsp.listen[0]):
+    if not config.viewers and config.rtsp.enabled and not is_loopback(config.rtsp.listen[0]):
         yield ("rtsp", "listen"), _exposed(config.rtsp.listen, "the streams")
     if config.rtsp.enabled and config.rtsp.tls_listen is not None:
-        if not config.viewers and _open(config.rtsp.tls_listen[0]):
+        if not config.viewers and not is_loopback(config.rtsp.tls_listen[0]):
             yield ("rtsp", "tls_listen"), _exposed(config.rtsp.tls_listen, "the streams")
         for key, reason in tls.warnings(FilePath(config.rtsp.certificate), FilePath(config.rtsp.key)):
             yield ("rtsp", key), reason
@@ -112,7 +112,7 @@ def _listener_risks(config: Config) -> Iterator[tuple[Path, str]]:
 
 def _push_risks(here: Path, push: Push) -> Iterator[tuple[Path, str]]:
     parts = urlsplit(push.url)
-    scheme, elsewhere = parts.scheme, _open(parts.hostname or "")
+    scheme, elsewhere = parts.scheme, not is_this_machine(parts.hostname or "")
     if scheme == "http" and elsewhere and push.token.get_secret_value():
         yield (*here, "url"), "anyone in between can read the token; write https:, or keep to a network of your own"
     if scheme == "rtsp" and elsewhere and push.allow_basic and push.password.get_secret_value():
@@ -141,14 +141,6 @@ def _network(webrtc: WebRtc) -> Iterator[tuple[Path, str]]:
             yield ("webrtc", "ice_servers"), f"{url} is not used: there is one {kind} server already, {used[kind]}"
         else:
             used[kind] = url
-
-
-def _open(host: str) -> bool:
-    """Whether other machines can reach a listener on that address."""
-    try:
-        return not ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() != "localhost"
 
 
 def _exposed(listen: tuple[str, int], what: str) -> str:

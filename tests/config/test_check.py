@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,9 @@ def test_the_defaults_carry_no_risk(tmp_path: Path) -> None:
     assert warned(tmp_path, "[cameras.a]\nsource = 'demo:'") == []
 
 
-@pytest.mark.parametrize("listen", ["0.0.0.0:80", "[::]:80", ":80", "10.0.0.1:80", "cam.example:80"])
+@pytest.mark.parametrize(
+    "listen", ["0.0.0.0:80", "[::]:80", ":80", "10.0.0.1:80", "cam.example:80", "0:80", "[::ffff:10.0.0.1]:80"]
+)
 def test_a_listener_that_others_can_reach_is_a_risk(listen: str, tmp_path: Path) -> None:
     [line] = warned(tmp_path, f"[http]\nlisten = '{listen}'{CAMERA}")
     assert line.startswith("c.toml:2: http.listen: there is no password")
@@ -112,7 +115,9 @@ def test_a_page_whose_certificate_clients_would_refuse_is_found(tmp_path: Path) 
     assert line.startswith("c.toml:2: http.certificate: the certificate")
 
 
-@pytest.mark.parametrize("listen", ["127.0.0.1:80", "[::1]:80", "localhost:80", "127.9.9.9:80"])
+@pytest.mark.parametrize(
+    "listen", ["127.0.0.1:80", "[::1]:80", "localhost:80", "127.9.9.9:80", "127.1:80", "localhost.:80"]
+)
 def test_a_listener_on_this_machine_alone_is_none(listen: str, tmp_path: Path) -> None:
     assert warned(tmp_path, f"[http]\nlisten = '{listen}'{CAMERA}") == []
 
@@ -153,7 +158,8 @@ def test_a_push_that_can_be_overheard_is_a_risk_told_once_for_the_fleet(tmp_path
 
 
 def test_a_push_within_this_machine_can_be_overheard_by_nobody(tmp_path: Path) -> None:
-    for host in ("127.0.0.1:8889", "[::1]:8889", "localhost:8889"):
+    names = ("localhost", "localhost.", socket.gethostname(), "127.1", "0.0.0.0", "[::ffff:127.0.0.1]")
+    for host in ("127.0.0.1:8889", "[::1]:8889", *(f"{name}:8889" for name in names)):
         assert warned(tmp_path, f"[push]\nurl = 'http://{host}/{{camera}}/whip'\ntoken = 'x-y-z'{CAMERA}") == []
         basic = "username = 'u'\npassword = 'x-y-z'\nallow_basic = true"
         assert warned(tmp_path, f"[push]\nurl = 'rtsp://{host}/{{camera}}'\n{basic}{CAMERA}") == []

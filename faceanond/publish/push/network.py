@@ -7,7 +7,6 @@ in the event loop's, which others need; the same threads read the certificates o
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import socket
 import ssl
@@ -20,6 +19,7 @@ from typing import Any, Self
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from faceanond.addresses import distance, literal
 from faceanond.clock import Clock
 from faceanond.errors import PushError, PushFault
 from faceanond.publish.deadline import within
@@ -52,10 +52,8 @@ class Network:
 
     async def addresses(self, host: str, port: int) -> list[str]:
         """The IP addresses of a host, best first. Raises PushError."""
-        try:
-            return [str(ipaddress.ip_address(host))]
-        except ValueError:
-            pass
+        if (address := literal(host)) is not None:
+            return [str(address)]
         look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         loop = asyncio.get_running_loop()
 
@@ -94,11 +92,11 @@ class Network:
         nearer to us than itself: else a server on the internet could have requests made inside our network. Raises
         PushError where it is.
         """
-        farthest = max(map(_distance, known))
+        farthest = max(map(distance, known))
 
         def connectable(place: tuple[Any, ...]) -> socket.socket:
             family, kind, protocol, _, (address, *_) = place
-            if address not in known and _distance(address) < farthest:
+            if address not in known and distance(address) < farthest:
                 message = f"the server sends us to {address}, which is inside a network that it is not in itself"
                 raise PushError(PushFault.REFUSED, message)
             return socket.socket(family, kind, protocol)
@@ -152,19 +150,7 @@ async def _open(
 
 def within_machine(own: str, peer: str) -> bool:
     """Whether a connection between these two addresses stays on this machine, where nobody in between reads along."""
-    return own == peer or _distance(peer) == 0
-
-
-def _distance(address: str) -> int:
-    """From where an address can be reached: this machine (0), its link (1), its network (2), everywhere (3)."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    if parsed.is_loopback or parsed.is_unspecified:
-        return 0
-    if parsed.is_link_local:
-        return 1
-    return 3 if parsed.is_global else 2
+    return own == peer or distance(peer) == 0
 
 
 def _family(address: str) -> socket.AddressFamily:

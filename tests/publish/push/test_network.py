@@ -59,7 +59,8 @@ async def hello(network: Network, host: str, port: int, tls: ssl.SSLContext | No
 
 async def test_an_address_needs_no_name_server(clock: FakeClock, names: dict[str, list[str]]) -> None:
     async with Network(clock=clock) as network, listening() as port:
-        assert await hello(network, "127.0.0.1", port) == b"hello"
+        for host in ("127.0.0.1", "127.1"):
+            assert await hello(network, host, port) == b"hello"
 
 
 async def test_each_address_of_a_name_is_tried(clock: FakeClock, names: dict[str, list[str]]) -> None:
