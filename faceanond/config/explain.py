@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from faceanond.config.describe import Slot, names, shown, slot, words
 from faceanond.config.detectors import ExactError
 from faceanond.config.floors import NOTHING, asks_for_nothing, asks_to_show, method_meant, too_weak
+from faceanond.config.inherit import FLEET_TABLES
 from faceanond.config.lines import Path, ascii_quoted, dotted
 from faceanond.config.model import PROCESS_WIDE, Camera, Config
 
@@ -126,7 +127,7 @@ def _tables(path: Path) -> Iterator[tuple[str, Path]]:
             yield from ((key, ("cameras", "NAME")) for key in _keys(Camera))
     if camera is not None:
         yield from ((key, camera) for key in _keys(Camera))
-        for name in ("detector", "track", "anonymise", "encode", "probe", "push", "record"):
+        for name in FLEET_TABLES:
             table = slot((*camera, name))
             if table is not None and table.model is not None:
                 yield from ((key, (*camera, name)) for key in _keys(table.model))

@@ -18,10 +18,10 @@ from pydantic import BaseModel, ValidationError
 from faceanond.config import overrides as command_line
 from faceanond.config import rules, syntax
 from faceanond.config.explain import explain, kind_of, unknown_key
+from faceanond.config.inherit import Written, with_defaults
 from faceanond.config.lines import Path, dotted
 from faceanond.config.model import (
     CAMERA_NAME,
-    PROCESS_WIDE,
     VIEWER_NAME,
     Anonymise,
     Camera,
@@ -48,9 +48,6 @@ from faceanond.redact import redact
 
 LARGEST = 16 * 1024 * 1024
 """Bytes of a configuration file at most; ten thousand cameras take about three."""
-
-FLEET_TABLES = ("detector", "track", "anonymise", "encode", "probe", "push", "record")
-"""Tables whose keys are the fleet's defaults and may stand in a camera as well."""
 
 _TABLES: Mapping[str, type[BaseModel]] = {
     "detector": Detector,
@@ -114,6 +111,7 @@ class _Loader:
         self._resolver = Resolver(environ, FilePath(name).parent)
         self._expansion = Expansion()
         self._problems: dict[Problem, Place] = {}
+        self._written = Written({})
 
     def load(self) -> Config:
         for mistake in self._reading.mistakes:
@@ -124,6 +122,7 @@ class _Loader:
         self._canonicalise(data)
         expanded = self._resolver.expand(data, (), self._expansion)
         assert isinstance(expanded, dict)
+        self._written = Written(expanded)
         for path, message in self._expansion.failed.items():
             self._report(self._places.of(path), path, message)
         config = self._validate(expanded)
@@ -178,11 +177,11 @@ class _Loader:
             self._check(rules.model_files(detector))
             self._check(rules.device(detector))
         if isinstance(http, Http) and isinstance(rtsp, Rtsp):
-            self._check(rules.listeners(http, rtsp))
+            self._check(rules.listeners(http, rtsp, self._written))
         self._certificates(http, rtsp)
         track, overload = fleet["track"], fleet["overload"]
         if isinstance(track, Track) and isinstance(overload, Overload) and not cameras:
-            self._check(rules.in_time((), track, overload))
+            self._check(rules.in_time((), track, overload, self._written))
         if isinstance(webrtc, WebRtc):
             self._check(rules.viewers(webrtc))
             if isinstance(http, Http) and isinstance(rtsp, Rtsp):
@@ -190,12 +189,12 @@ class _Loader:
         for name, camera in cameras.items():
             self._check(rules.login(name, camera))
             if isinstance(overload, Overload):
-                self._check(rules.in_time(("cameras", name), camera.track, overload))
+                self._check(rules.in_time(("cameras", name), camera.track, overload, self._written))
         for name, viewer in viewers.items():
             self._check(rules.viewer(name, viewer, data.get("cameras", {})))
         self._check(rules.tokens(viewers))
-        self._check(rules.recordings(cameras, fleet["record"]))
-        self._check(rules.pushes(cameras, data))
+        self._check(rules.recordings(cameras, fleet["record"], self._written))
+        self._check(rules.pushes(cameras, self._written))
         if self._problems:
             return None
         config = Config.model_validate({**fleet, "viewers": viewers, "cameras": cameras})
@@ -229,13 +228,7 @@ class _Loader:
                     message = f'"{name}" belongs to one camera: write it below [cameras.NAME]'
                 self._report(self._places.of(here), here, message)
                 continue
-            merged = dict(own)
-            for key in FLEET_TABLES:
-                defaults, table = data.get(key), own.get(key, {})
-                if isinstance(defaults, dict) and isinstance(table, dict):
-                    shared = {name: value for name, value in defaults.items() if (key, name) not in PROCESS_WIDE}
-                    merged[key] = {**shared, **table}
-            camera = self._table(Camera, merged, here, written=own)
+            camera = self._table(Camera, with_defaults(own, data), here)
             if camera is not None:
                 cameras[name] = camera
         return cameras
@@ -264,19 +257,16 @@ class _Loader:
                 viewers[name] = viewer
         return viewers
 
-    def _table(self, model: type[Model], data: object, here: Path, written: object = None) -> Model | None:
-        """The validated table. Problems with keys that are not in `written` have been told where they were written."""
+    def _table(self, model: type[Model], data: object, here: Path) -> Model | None:
+        """The validated table. Problems of what a camera inherits have been told where it was written."""
         try:
             return model.model_validate(data, context=FROM_FILE)
         except ValidationError as error:
             found = error.errors(include_url=False)
             for one in found:
-                where = one["loc"]
-                inherited = len(where) > 1 and written is not None and not _has(written, where[:2])
-                if not inherited and not self._follows(
-                    one["type"], (*here, *where), [(*here, *two["loc"]) for two in found]
-                ):
-                    path = (*here, *where)
+                path = (*here, *one["loc"])
+                inherited = self._written.origin(path) != path
+                if not inherited and not self._follows(one["type"], path, [(*here, *two["loc"]) for two in found]):
                     self._report(self._places.of(path), path, explain(one, path, self._reference(path)))
             return None
 
@@ -295,7 +285,8 @@ class _Loader:
         return next(found, None)
 
     def _check(self, findings: Iterable[rules.Finding]) -> None:
-        for path, message in findings:
+        for finding, message in findings:
+            path = self._written.origin(finding)
             self._report(self._places.of(path), path, message)
 
 
@@ -303,14 +294,3 @@ def _at(data: object, path: Path) -> Any:
     for part in path:
         data = data.get(part) if isinstance(data, dict) else None
     return data
-
-
-def _has(data: object, path: Path) -> bool:
-    """Whether something is written at that path, or in place of the table around it."""
-    for part in path:
-        if not isinstance(data, dict):
-            return True
-        if part not in data:
-            return False
-        data = data[part]
-    return True

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from faceanond.addresses import IPAddress, literal
 from faceanond.config.describe import seconds
 from faceanond.config.detectors import FILE_DETECTORS
+from faceanond.config.inherit import Written
 from faceanond.config.lines import Path, ascii_quoted
 from faceanond.config.model import Camera, Detector, Http, Overload, Push, Rtsp, Track, Viewer, WebRtc
 from faceanond.config.record import RecordOptions
@@ -43,35 +44,41 @@ def device(detector: Detector) -> Iterator[Finding]:
         yield ("detector", "device"), message
 
 
-def listeners(http: Http, rtsp: Rtsp) -> Iterator[Finding]:
+def listeners(http: Http, rtsp: Rtsp, written: Written) -> Iterator[Finding]:
     """Two listeners cannot share a port of one interface."""
-    places = [("http", "listen", http.listen)]
+    places: list[tuple[Path, tuple[str, int]]] = [(("http", "listen"), http.listen)]
     if rtsp.enabled:
-        places.append(("rtsp", "listen", rtsp.listen))
+        places.append((("rtsp", "listen"), rtsp.listen))
         if rtsp.tls_listen is not None:
-            places.append(("rtsp", "tls_listen", rtsp.tls_listen))
-    for number, (table, key, (host, port)) in enumerate(places):
-        for other, name, (taken, where) in places[:number]:
+            places.append((("rtsp", "tls_listen"), rtsp.tls_listen))
+    for number, (path, (host, port)) in enumerate(places):
+        for other, (taken, where) in places[:number]:
             if where == port != 0 and _overlap(taken, host):
-                advice = f"give [{table}] {key} another one, such as {_USUAL[key]}"
-                yield (table, key), f"port {port} is taken by [{other}] {name} already; {advice}"
+                # A default that is in the way is not what somebody has got wrong.
+                wrong = written.blame(path, other)
+                right = other if wrong == path else path
+                table, key = wrong
+                advice = f"give [{table}] {key} another one"
+                if (usual := _USUAL[wrong]) not in {place[1] for _, place in places}:
+                    advice += f", such as {usual}"
+                yield wrong, f"port {port} is taken by [{right[0]}] {right[1]} already; {advice}"
 
 
-_USUAL = {"listen": 8554, "tls_listen": 8322}
+_USUAL: Mapping[Path, int] = {("http", "listen"): 8080, ("rtsp", "listen"): 8554, ("rtsp", "tls_listen"): 8322}
 
 
 def https(http: Http) -> Iterator[Finding]:
     """A certificate is of no use without its key, nor the other way round."""
     for key, other in (("certificate", "key"), ("key", "certificate")):
         if getattr(http, key) and not getattr(http, other):
-            yield ("http", other), f'[http] {key} needs {other}; add {other} = "/path/to/file.pem"'
+            yield ("http", key), f'[http] {key} needs {other}; add {other} = "/path/to/file.pem"'
 
 
 def certificate(rtsp: Rtsp) -> Iterator[Finding]:
     """RTSPS needs a certificate and its key, and those need RTSPS."""
     for key, what in (("certificate", "a certificate"), ("key", "the certificate's private key")):
         if rtsp.tls_listen is not None and not getattr(rtsp, key):
-            yield ("rtsp", key), f'tls_listen needs {what}; add {key} = "/path/to/file.pem"'
+            yield ("rtsp", "tls_listen"), f'tls_listen needs {what}; add {key} = "/path/to/file.pem"'
         elif rtsp.tls_listen is None and getattr(rtsp, key):
             yield ("rtsp", key), f'nothing uses it without tls_listen; add tls_listen = ":8322", or remove {key}'
 
@@ -98,14 +105,12 @@ def _overlap(one: str, other: str) -> bool:
     return False
 
 
-def _interface(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | str | None:
+def _interface(host: str) -> IPAddress | str | None:
     """The address; the name where it is one; None for every interface of both families."""
     if not host:
         return None
-    try:
-        return ipaddress.ip_address("127.0.0.1" if host.lower() == "localhost" else host)
-    except ValueError:
-        return host.lower()
+    name = host.lower()
+    return literal("127.0.0.1" if name == "localhost" else name) or name
 
 
 def viewers(webrtc: WebRtc) -> Iterator[Finding]:
@@ -122,10 +127,10 @@ def viewers(webrtc: WebRtc) -> Iterator[Finding]:
     for index, server in enumerate(webrtc.ice_servers):
         here: Path = ("webrtc", "ice_servers", index)
         if (server.username is None) != (server.credential is None):
-            lacking = "username" if server.username is None else "credential"
-            yield here, f"username and credential belong together; {lacking} is missing"
+            given, lacking = ("credential", "username") if server.username is None else ("username", "credential")
+            yield (*here, given), f"username and credential belong together; {lacking} is missing"
         elif server.username is None and any(url.startswith("turn") for url in server.urls):
-            yield here, "a TURN server needs username and credential"
+            yield (*here, "urls"), "a TURN server needs username and credential"
 
 
 def _range(first: int, ports: int) -> str:
@@ -137,7 +142,7 @@ LEAST_TIME = 0.1
 """Seconds of `max_latency` that must be left for detecting, sealing and encoding."""
 
 
-def in_time(where: Path, track: Track, overload: Overload) -> Iterator[Finding]:
+def in_time(where: Path, track: Track, overload: Overload, written: Written) -> Iterator[Finding]:
     """What waits for longer than any picture may take would never be shown."""
     delay = track.look_ahead if track.enabled else 0.0
     if delay > overload.max_latency - LEAST_TIME:
@@ -146,27 +151,39 @@ def in_time(where: Path, track: Track, overload: Overload) -> Iterator[Finding]:
             f"{overload.max_latency * 1000:g} ms for everything else; shorten look_ahead, or raise max_latency of "
             "[overload]"
         )
-        yield (*where, "track", "look_ahead"), message
+        yield written.blame((*where, "track", "look_ahead"), ("overload", "max_latency")), message
 
 
-def recordings(cameras: Mapping[str, Camera], fleet: object) -> Iterator[Finding]:
+def recordings(cameras: Mapping[str, Camera], fleet: object, written: Written) -> Iterator[Finding]:
     """Age counts from a file's beginning, so one that is as long as it is kept would go before its end.
 
     `fleet` is the fleet's table, if it is right; it matters where no camera takes its values.
     """
-    for name, camera in cameras.items():
-        yield from _kept(("cameras", name, "record"), camera.record)
-    if isinstance(fleet, RecordOptions) and not cameras:
-        yield from _kept(("record",), fleet)
+    if isinstance(fleet, RecordOptions) and not cameras and _is_short(fleet):
+        yield written.blame(("record", "keep"), ("record", "segment")), _kept(fleet)
+    short = {name: camera.record for name, camera in cameras.items() if _is_short(camera.record)}
+    places = {name: written.blame(*(("cameras", name, "record", key) for key in ("keep", "segment"))) for name in short}
+    common = [name for name, path in places.items() if path[0] == "record"]
+    for name, record in short.items():
+        if places[name][-1] == "segment" and common:
+            # What it inherits is wrong for others as well: it is told there, for the longest files.
+            common.append(name)
+        elif name not in common:
+            yield places[name], _kept(record)
+    if common:
+        longest = max(common, key=lambda name: short[name].segment)
+        yield places[common[0]], _kept(short[longest])
 
 
-def _kept(where: Path, record: RecordOptions) -> Iterator[Finding]:
-    if 0 < record.keep < 2 * record.segment:
-        message = (
-            f"{seconds(record.keep)} is too short for files of {seconds(record.segment)}, which go as a whole; "
-            f"keep at least {seconds(2 * record.segment)}, or shorten segment"
-        )
-        yield (*where, "keep"), message
+def _is_short(record: RecordOptions) -> bool:
+    return 0 < record.keep < 2 * record.segment
+
+
+def _kept(record: RecordOptions) -> str:
+    return (
+        f"keep = {seconds(record.keep)} is too short for files of {seconds(record.segment)}, which go as a whole; "
+        f"keep at least {seconds(2 * record.segment)}, or shorten segment"
+    )
 
 
 def login(name: str, camera: Camera) -> Iterator[Finding]:
@@ -203,25 +220,57 @@ def tokens(viewers: Mapping[str, Viewer]) -> Iterator[Finding]:
             yield ("viewers", name, "token"), f"the same token as that of {first}; give each viewer its own"
 
 
-def pushes(cameras: Mapping[str, Camera], written: Mapping[str, object]) -> Iterator[Finding]:
-    """What is pushed must have a place of its own, and a login of the kind that its server knows.
+def pushes(cameras: Mapping[str, Camera], written: Written) -> Iterator[Finding]:
+    """What is pushed must have a place of its own, and a login of the kind that its server knows."""
+    pushed = {name: camera.push for name, camera in cameras.items() if camera.enabled and camera.push.url}
+    places: dict[str, dict[Path, list[str]]] = {}
+    inherited: dict[tuple[str, str], list[str]] = {}
+    for name, push in pushed.items():
+        here: Path = ("cameras", name, "push")
+        users = places.setdefault(push_address(push.url, name), {})
+        users.setdefault(written.origin((*here, "url")), []).append(name)
+        for key, message in _push_login(push):
+            if written.has((*here, key)):
+                yield (*here, key), message
+            else:
+                inherited.setdefault((key, message), []).append(name)
+    for users in places.values():
+        if sum(map(len, users.values())) > 1:
+            yield from _one_place(users)
+    for (key, message), names in inherited.items():
+        yield from _inherited_login(key, message, names, pushed, written)
 
-    `written` is the file's data: a finding is told where its key stands, in the camera's table or in the fleet's.
-    """
-    places: dict[str, str] = {}
-    for name, camera in cameras.items():
-        if not camera.enabled or not camera.push.url:
-            continue
-        where = push_address(camera.push.url, name)
-        other = places.setdefault(where, name)
-        if other != name:
-            message = (
-                f"{other} and {name} would be pushed to the same place; write {CAMERA_PLACE} where the camera's name "
-                f'belongs, such as "rtsp://media.example.org:8554/{CAMERA_PLACE}"'
-            )
-            yield _push_key(name, "url", written), message
-        for key, message in _push_login(camera.push):
-            yield _push_key(name, key, written), message
+
+def _inherited_login(
+    key: str, message: str, names: Sequence[str], pushed: Iterable[str], written: Written
+) -> Iterator[Finding]:
+    """What [push] gives to all and does not suit the cameras in `names`: its own mistake, or only theirs."""
+    own: dict[str, Path] = {}
+    for name in names:
+        path = written.blame(("cameras", name, "push", "url"), ("cameras", name, "push", "username"))
+        if path[0] == "cameras":
+            own[name] = path
+    suits = [name for name in pushed if name not in names and not written.has(("cameras", name, "push", key))]
+    if len(own) < len(names) or not suits:
+        yield ("push", key), message
+        return
+    nothing = "tcp" if key == "transport" else ""
+    for path in own.values():
+        yield path, f'{message}; {key} is inherited from [push], and {key} = "{nothing}" in this table takes it away'
+
+
+def _one_place(users: Mapping[Path, Sequence[str]]) -> Iterator[Finding]:
+    """`users` are the cameras that are pushed to one and the same place, by where their URL was written."""
+    names = [name for some in users.values() for name in some]
+    shown = names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more"]
+    message = (
+        f"{', '.join(shown[:-1])} and {shown[-1]} would be pushed to the same place; write {CAMERA_PLACE} where the "
+        f'camera\'s name belongs, such as "rtsp://media.example.org:8554/{CAMERA_PLACE}"'
+    )
+    for number, (path, some) in enumerate(users.items()):
+        # The first may keep its place, if it is a single camera's.
+        if number or len(some) > 1:
+            yield path, message
 
 
 def _push_login(push: Push) -> Iterator[tuple[str, str]]:
@@ -238,11 +287,3 @@ def _push_login(push: Push) -> Iterator[tuple[str, str]]:
                 yield key, f"a WHIP server asks for a token; give token, or remove {key}"
     if scheme == "rtsps" and push.transport == "udp":
         yield "transport", "over UDP the pictures would not be encrypted; remove transport, or write rtsp:"
-
-
-def _push_key(camera: str, key: str, written: Mapping[str, object]) -> Path:
-    """Where the value of a camera's push key stands."""
-    own: object = written
-    for part in ("cameras", camera, "push"):
-        own = own.get(part) if isinstance(own, Mapping) else None
-    return ("cameras", camera, "push", key) if isinstance(own, Mapping) and key in own else ("push", key)

@@ -6,9 +6,9 @@ from faceanond.config.load import parse
 from faceanond.errors import ConfigError
 
 
-def problems(text: str) -> list[tuple[str, str]]:
+def problems(text: str, *overrides: str) -> list[tuple[str, str]]:
     try:
-        parse(text, "c.toml", environ={})
+        parse(text, "c.toml", overrides, environ={})
     except ConfigError as error:
         return [(f"{problem.place} {problem.key}", problem.message) for problem in error.problems]
     return []
@@ -65,15 +65,26 @@ def test_the_secure_listener_needs_a_port_of_its_own(port: int) -> None:
     assert "such as 8322" in message
 
 
+def test_a_listener_that_takes_the_default_of_another_is_the_one_that_is_told() -> None:
+    assert problems("\nhttp.listen = ':8554'") == [
+        (
+            "c.toml:2 http.listen",
+            "port 8554 is taken by [rtsp] listen already; give [http] listen another one, such as 8080",
+        )
+    ]
+    [(place, message)] = problems("", "rtsp.listen=:8080")
+    assert place == "--set rtsp.listen=:8080 rtsp.listen"
+    assert "taken by [http] listen already; give [rtsp] listen another one, such as 8554" in message
+
+
 def test_listeners_of_a_server_that_is_off_are_in_nobodys_way() -> None:
     assert listening(":80", ":80", f"enabled = false\ntls_listen = ':80'\n{SECURE}") == []
 
 
 def test_a_secure_listener_needs_a_certificate_and_its_key() -> None:
-    assert [place for place, _ in listening(":80", ":81", "tls_listen = ':82'")] == [
-        "c.toml:3 rtsp.certificate",
-        "c.toml:3 rtsp.key",
-    ]
+    for extra, places in (("", [5, 5]), ("certificate = 'a.pem'", [5]), ("key = 'a.pem'", [5])):
+        found = listening(":80", ":81", f"tls_listen = ':82'\n{extra}")
+        assert [place for place, _ in found] == [f"c.toml:{line} rtsp.tls_listen" for line in places]
     assert listening(":80", ":81", f"tls_listen = ':82'\n{SECURE}") == []
 
 
@@ -127,16 +138,16 @@ def test_media_over_tcp_takes_a_port_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("server", "words"),
+    ("login", "key", "words"),
     [
-        ("urls = ['turn:x'], username = 'u'", "credential is missing"),
-        ("urls = ['turn:x'], credential = 'c'", "username is missing"),
-        ("urls = ['stun:y', 'turn:x']", "needs username and credential"),
+        ("username = 'u'", "username", "credential is missing"),
+        ("credential = 'c'", "credential", "username is missing"),
+        ("", "urls", "needs username and credential"),
     ],
 )
-def test_a_turn_server_needs_a_whole_login(server: str, words: str) -> None:
-    [(place, message)] = problems(f"[webrtc]\nice_servers = [\n{{{server}}}]")
-    assert place == "c.toml:3 webrtc.ice_servers[0]"
+def test_a_turn_server_needs_a_whole_login(login: str, key: str, words: str) -> None:
+    [(place, message)] = problems(f"[[webrtc.ice_servers]]\nurls = ['stun:y', 'turn:x']\n{login}")
+    assert place == f"c.toml:{3 if login else 2} webrtc.ice_servers[0].{key}"
     assert words in message
 
 
@@ -170,7 +181,7 @@ def test_a_look_ahead_that_leaves_no_time_is_a_mistake() -> None:
 
 def test_a_latency_too_short_for_the_default_look_ahead_is_a_mistake() -> None:
     [(place, message)] = problems("[overload]\nmax_latency = '250ms'\n")
-    assert "track.look_ahead" in place
+    assert place == "c.toml:2 overload.max_latency"
     assert "200 ms of waiting" in message
 
 
@@ -198,25 +209,57 @@ def test_the_common_look_ahead_is_a_mistake_for_the_cameras_that_have_no_other()
     common = "[track]\nlook_ahead = '2s'\n"
     other = "[cameras.b]\nsource = 'demo:'\ntrack.look_ahead = '100ms'\n"
     [(place, _)] = problems(common + CAMERA + other)
-    assert place.endswith("cameras.a.track.look_ahead")
+    assert place == "c.toml:2 track.look_ahead"
     assert problems(common + other) == []
 
 
 def test_a_recording_must_be_kept_for_longer_than_a_file_is() -> None:
     [(place, message)] = problems("[record]\nsegment = '10m'\nkeep = '15m'\n")
     assert place == "c.toml:3 record.keep"
-    assert message.startswith("15m is too short for files of 10m")
+    assert message.startswith("keep = 15m is too short for files of 10m")
     assert "keep at least 20m" in message
     [(place, _)] = problems("[record]\nkeep = '15m'\n" + CAMERA + "record.segment = '10m'\n")
-    assert place.endswith("cameras.a.record.keep")
+    assert place == "c.toml:5 cameras.a.record.segment"
     assert problems("[record]\nsegment = '10m'\nkeep = '0s'\n") == []
     assert problems("[record]\nkeep = '15m'\n" + CAMERA + "record.segment = '1m'\n") == []
+
+
+def fleet(*tables: str) -> str:
+    """A camera for each text, which stands in its table."""
+    return "".join(f"[cameras.c{number}]\nsource = 'demo:'\n{table}\n" for number, table in enumerate(tables))
+
+
+def test_a_recording_that_all_cameras_keep_too_short_is_told_once_where_that_was_written() -> None:
+    text = "[record]\nenabled = true\nkeep = '15s'\n"
+    own = ["", "record.enabled = false", "record.segment = '1m'", "", "record.segment = '20m'", "record.keep = '1h'"]
+    [(place, message)] = problems(text + fleet(*own))
+    assert place == "c.toml:3 record.keep"
+    assert "keep at least 40m" in message
+    [(place, _)] = problems(fleet(*own), "record.keep=15s")
+    assert place == "--set record.keep=15s record.keep"
+
+
+def test_a_recording_that_one_camera_keeps_too_short_is_told_for_that_camera() -> None:
+    text = "[record]\nkeep = '15s'\n" + fleet("", "record.keep = '16s'")
+    assert [place for place, _ in problems(text)] == ["c.toml:2 record.keep", "c.toml:8 cameras.c1.record.keep"]
+    [(place, _)] = problems(fleet("", ""), "cameras.c1.record.keep=16s")
+    assert place == "--set cameras.c1.record.keep=16s cameras.c1.record.keep"
+
+
+def test_a_look_ahead_that_all_cameras_inherit_is_told_once_where_it_was_written() -> None:
+    many = fleet("", "", "track.look_ahead = '3s'")
+    found = problems("[track]\nlook_ahead = '2s'\n" + many)
+    assert [place for place, _ in found] == ["c.toml:2 track.look_ahead", "c.toml:11 cameras.c2.track.look_ahead"]
+    [(place, _)] = problems(fleet("", ""), "track.look_ahead=2s")
+    assert place == "--set track.look_ahead=2s track.look_ahead"
+    [(place, _)] = problems(fleet("", ""), "overload.max_latency=250ms")
+    assert place == "--set overload.max_latency=250ms overload.max_latency"
 
 
 @pytest.mark.parametrize(("given", "lacking"), [("certificate", "key"), ("key", "certificate")])
 def test_a_certificate_of_the_pages_needs_its_key_and_the_other_way_round(given: str, lacking: str) -> None:
     [(place, message)] = problems(f"[http]\n{given} = 'a.pem'\n")
-    assert place == f"c.toml:1 http.{lacking}"
+    assert place == f"c.toml:2 http.{given}"
     assert f"needs {lacking}" in message
     assert problems("[http]\ncertificate = 'a.pem'\nkey = 'b.pem'\n") == []
 
@@ -239,6 +282,22 @@ def test_each_camera_has_a_place_of_its_own_by_its_name() -> None:
     assert pushed('url = "https://media/{camera}/whip"\ntoken = "x"') == []
 
 
+def test_however_many_cameras_share_a_place_it_is_told_once() -> None:
+    [(place, message)] = problems("[push]\nurl = 'rtsp://media/wall'\n" + fleet(*[""] * 40))
+    assert place == "c.toml:2 push.url"
+    assert message.startswith("c0, c1 and 38 more would be pushed to the same place")
+    own = fleet(*["push.url = 'rtsp://media/wall'"] * 3)
+    found = problems(own)
+    assert [place for place, _ in found] == ["c.toml:6 cameras.c1.push.url", "c.toml:9 cameras.c2.push.url"]
+    assert found[0][1].startswith("c0, c1 and c2 would be")
+    mixed = "[push]\nurl = 'rtsp://media/wall'\n" + fleet("", "push.url = 'rtsp://media/wall'")
+    assert [place for place, _ in problems(mixed)] == ["c.toml:8 cameras.c1.push.url"]
+    assert [place for place, _ in problems(mixed + fleet("").replace("c0", "c2"))] == [
+        "c.toml:2 push.url",
+        "c.toml:8 cameras.c1.push.url",
+    ]
+
+
 def test_a_camera_that_is_off_takes_no_place() -> None:
     off = CAMERAS.replace("[cameras.b]", "[cameras.b]\nenabled = false")
     assert pushed('url = "rtsp://media:8554/wall"', off) == []
@@ -248,6 +307,21 @@ def test_a_camera_that_is_off_takes_no_place() -> None:
 def test_the_place_of_a_mistake_is_where_the_key_stands() -> None:
     [(place, _)] = pushed("", CAMERAS + '[cameras.b.push]\nurl = "rtsp://media/b"\ntoken = "x"\n')
     assert place == "c.toml:9 cameras.b.push.token"
+
+
+def test_a_login_that_does_not_suit_one_cameras_server_is_told_for_that_camera() -> None:
+    common = "[push]\nurl = 'https://media/{camera}'\ntoken = 'x'\n"
+    assert problems(common + fleet("", "", "push = {url = 'rtsp://nvr/a', token = ''}")) == []
+    [(place, message)] = problems(common + fleet("", "", "push.url = 'rtsp://nvr/a'"))
+    assert place == "c.toml:12 cameras.c2.push.url"
+    assert message.endswith('token is inherited from [push], and token = "" in this table takes it away')
+
+
+def test_a_login_that_suits_no_camera_is_told_once_where_it_was_written() -> None:
+    own = [f"push.url = 'rtsp://nvr/{number}'" for number in range(3)]
+    for text in ("[push]\nurl = 'rtsp://nvr/{camera}'\n" + fleet("", ""), fleet(*own)):
+        assert [place for place, _ in problems(text, "push.token='x'")] == ["--set push.token=... push.token"]
+        assert [place for place, _ in problems(text, "push.password='x'")] == ["--set push.password=... push.password"]
 
 
 @pytest.mark.parametrize(
