@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path as FilePath
@@ -16,10 +17,11 @@ from urllib.parse import urlsplit
 from faceanond import tls
 from faceanond.addresses import is_loopback, is_this_machine
 from faceanond.config import exposure, syntax
+from faceanond.config.inherit import Written
 from faceanond.config.lines import Path, dotted
 from faceanond.config.load import read_text
 from faceanond.config.model import Config, Push, WebRtc
-from faceanond.config.overrides import Override, OverrideError, read
+from faceanond.config.overrides import Override, OverrideError, apply, read
 from faceanond.config.places import Place, Places
 from faceanond.errors import ConfigError, Problem
 
@@ -35,7 +37,8 @@ def findings(config: Config, path: FilePath, overrides: Sequence[str] = ()) -> l
 def warnings(config: Config, path: FilePath, overrides: Sequence[str] = ()) -> list[Problem]:
     """What works and may not be meant, such as open listeners, secrets that others can read, or no cameras."""
     reading, given = _reading(path), _given(overrides)
-    found = chain(_risks(config), exposure.guessable(config), exposure.readable(reading.data, path, given))
+    written = _written(reading, given)
+    found = chain(_risks(config, written), exposure.guessable(config), exposure.readable(reading.data, path, given))
     return _placed(found, path, reading, given)
 
 
@@ -71,7 +74,7 @@ def _unusable(path: FilePath, *, device: bool) -> str | None:
     return None
 
 
-def _risks(config: Config) -> Iterator[tuple[Path, str]]:
+def _risks(config: Config, written: Written) -> Iterator[tuple[Path, str]]:
     if not config.cameras:
         yield ("cameras",), 'there are no cameras; add [cameras.NAME] with source = "..."'
     elif not any(camera.enabled for camera in config.cameras.values()):
@@ -87,9 +90,9 @@ def _risks(config: Config) -> Iterator[tuple[Path, str]]:
         if not camera.tls_verify and camera.source.scheme in {"rtsps", "https"}:
             message = "the camera's certificate is not checked: anyone in between can read the password"
             yield (*here, "tls_verify"), message
-        if camera.push != config.push:
-            yield from _push_risks((*here, "push"), camera.push)
-    yield from _push_risks(("push",), config.push)
+        yield from _push_risks((*here, "push"), camera.push, written)
+    yield from _push_risks(("push",), config.push, written)
+    yield from _shares(config)
 
 
 def _listener_risks(config: Config) -> Iterator[tuple[Path, str]]:
@@ -110,7 +113,7 @@ def _listener_risks(config: Config) -> Iterator[tuple[Path, str]]:
             yield ("rtsp", key), reason
 
 
-def _push_risks(here: Path, push: Push) -> Iterator[tuple[Path, str]]:
+def _push_risks(here: Path, push: Push, written: Written) -> Iterator[tuple[Path, str]]:
     parts = urlsplit(push.url)
     scheme, elsewhere = parts.scheme, not is_this_machine(parts.hostname or "")
     if scheme == "http" and elsewhere and push.token.get_secret_value():
@@ -121,7 +124,29 @@ def _push_risks(here: Path, push: Push) -> Iterator[tuple[Path, str]]:
     if not push.tls_verify and scheme in {"rtsps", "https"}:
         yield (*here, "tls_verify"), "the media server's certificate is not checked: anyone in between can be it"
     if push.username and not push.password.get_secret_value() and scheme:
-        yield (*here, "username"), "a user name without a password; the media server will be given an empty one"
+        message = "a user name without a password; the media server will be given an empty one"
+        yield written.blame((*here, "username"), (*here, "password")), message
+
+
+def _shares(config: Config) -> Iterator[tuple[Path, str]]:
+    """What a viewer may watch at a time, against what there is to be watched."""
+    rtsp = config.rtsp.max_sessions if config.rtsp.enabled else 0
+    places = config.webrtc.max_viewers + config.http.max_streams + rtsp
+    for name, viewer in config.viewers.items():
+        if viewer.max_streams is None:
+            continue
+        where: Path = ("viewers", name, "max_streams")
+        seen = [
+            name
+            for name, camera in config.cameras.items()
+            if camera.enabled and any(fnmatchcase(name, pattern) for pattern in viewer.cameras)
+        ]
+        # Without a password there is no page, and so no wall.
+        if viewer.password is not None and viewer.max_streams < len(seen):
+            message = f"the wall shows {len(seen)} cameras to this viewer and can play {viewer.max_streams} at a time"
+            yield where, f"{message}, so that the others stay dark; give at least {len(seen)}, or fewer cameras"
+        if viewer.max_streams > places:
+            yield where, f"it limits nothing: all listeners together have {places} places; lower it, or remove it"
 
 
 def _network(webrtc: WebRtc) -> Iterator[tuple[Path, str]]:
@@ -166,13 +191,22 @@ def _given(overrides: Sequence[str]) -> list[Override]:
     return given
 
 
+def _written(reading: syntax.Reading, given: Sequence[Override]) -> Written:
+    data = deepcopy(reading.data)
+    apply(given, data)
+    return Written(data)
+
+
 def _placed(
     found: Iterable[tuple[Path, str]], path: FilePath, reading: syntax.Reading, given: Sequence[Override]
 ) -> list[Problem]:
+    """The problems in their order. One that many cameras inherit is told once, where the value was written."""
     places = Places(str(path), reading.document)
     places.add(given)
-    problems: list[tuple[Place, Problem]] = []
+    written = _written(reading, given)
+    problems: set[tuple[Place, Problem]] = set()
     for key, message in found:
-        place = places.of(key)
-        problems.append((place, Problem(place.text, dotted(key), message)))
+        origin = written.origin(key)
+        place = places.of(origin)
+        problems.add((place, Problem(place.text, dotted(origin), message)))
     return [problem for _, problem in sorted(problems)]

@@ -44,13 +44,12 @@ def readable(data: Mapping[str, object], path: FilePath, overrides: Sequence[Ove
 
 
 def guessable(config: Config) -> Iterator[Risk]:
-    """Secrets that are found by trying. Viewers' own have a least length already."""
+    """Secrets that are found by trying. Viewers' own have a least length already. What is inherited comes again."""
     for name, camera in config.cameras.items():
         here: Path = ("cameras", name)
         yield from _short((*here, "password"), camera.password)
         for key in ("password", "token"):
-            if getattr(camera.push, key) != getattr(config.push, key):
-                yield from _short((*here, "push", key), getattr(camera.push, key))
+            yield from _short((*here, "push", key), getattr(camera.push, key))
     yield from _short(("push", "password"), config.push.password)
     yield from _short(("push", "token"), config.push.token)
     for index, server in enumerate(config.webrtc.ice_servers):

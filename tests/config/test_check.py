@@ -129,7 +129,7 @@ def test_a_user_name_alone_and_an_unchecked_certificate_are_risks(tmp_path: Path
 
 def test_recordings_without_an_age_limit_are_a_risk(tmp_path: Path) -> None:
     [line] = warned(tmp_path, f"[record]\nenabled = true\nkeep = '0s'{CAMERA}")
-    assert line.endswith("record.keep: recordings have no age limit; they are kept until their space is needed")
+    assert line.endswith("3: record.keep: recordings have no age limit; they are kept until their space is needed")
     assert warned(tmp_path, f"[record]\nkeep = '0s'{CAMERA}") == []
 
 
@@ -155,6 +155,28 @@ def test_a_push_that_can_be_overheard_is_a_risk_told_once_for_the_fleet(tmp_path
         "cameras.c.push.username",
         "cameras.c.push.tls_verify",
     ]
+
+
+def test_a_risk_that_cameras_inherit_is_told_once_where_the_value_was_written(tmp_path: Path) -> None:
+    cameras = "".join(f"[cameras.c{number}]\nsource = 'demo:'\nrecord.enabled = true\n" for number in range(3))
+    text = f"\n[record]\nkeep = '0s'\n{cameras}"
+    [line] = warned(tmp_path, text)
+    assert line.startswith("c.toml:3: record.keep: recordings have no age limit")
+    [line] = warned(tmp_path, cameras, "record.keep=0s")
+    assert line.startswith("--set record.keep=0s: record.keep: recordings have no age limit")
+    [line] = warned(tmp_path, cameras + "record.keep = '0s'")
+    assert line.startswith("c.toml:10: cameras.c2.record.keep: ")
+    [line] = warned(tmp_path, cameras, "cameras.c0.record={enabled=true, keep='0s'}")
+    assert line.startswith("--set cameras.c0.record=...: cameras.c0.record.keep: ")
+
+
+def test_a_push_that_cameras_change_in_part_is_told_where_the_risk_was_written(tmp_path: Path) -> None:
+    common = "[push]\nurl = 'rtsp://media/{camera}'\nusername = 'u'\npassword = 'x-y-z'\nallow_basic = true\n"
+    own = "".join(f"[cameras.c{number}]\nsource = 'demo:'\npush.username = 'u{number}'\n" for number in range(3))
+    [line] = warned(tmp_path, common + own)
+    assert line.startswith("c.toml:5: push.allow_basic: ")
+    [_, line] = warned(tmp_path, common + own.replace("username = 'u2'", "password = ''"))
+    assert line.startswith("c.toml:14: cameras.c2.push.password: a user name without a password")
 
 
 def test_a_push_within_this_machine_can_be_overheard_by_nobody(tmp_path: Path) -> None:
@@ -255,3 +277,38 @@ def test_a_secure_listener_without_viewers_is_a_risk_all_the_same(tmp_path: Path
     certificates.make(tmp_path)
     [line] = warned(tmp_path, secure(tmp_path, listen=":8322"))
     assert line.startswith("c.toml:2: rtsp.tls_listen: there is no password")
+
+
+FIVE = "".join(f"[cameras.yard-{number}]\nsource = 'demo:'\n" for number in range(5))
+
+
+def shared(folder: Path, keys: str, text: str = FIVE) -> list[str]:
+    return warned(folder, f"[viewers.guard]\n{keys}\npassword = 'secret-1'\n{text}")
+
+
+def test_a_viewer_that_cannot_play_all_its_cameras_at_once_is_told_with_the_numbers(tmp_path: Path) -> None:
+    assert shared(tmp_path, "max_streams = 4") == [
+        "c.toml:2: viewers.guard.max_streams: the wall shows 5 cameras to this viewer and can play 4 at a time, so "
+        "that the others stay dark; give at least 5, or fewer cameras"
+    ]
+    assert shared(tmp_path, "max_streams = 5") == []
+    assert shared(tmp_path, "") == []
+
+
+def test_cameras_that_are_off_or_not_the_viewers_take_none_of_its_streams(tmp_path: Path) -> None:
+    assert shared(tmp_path, "max_streams = 4", FIVE + "enabled = false") == []
+    assert shared(tmp_path, "max_streams = 2\ncameras = ['yard-0', '*-3']") == []
+    [line] = shared(tmp_path, "max_streams = 1\ncameras = ['yard-0', '*-3', '*0']")
+    assert "shows 2 cameras to this viewer and can play 1" in line
+
+
+def test_a_viewer_without_a_password_has_no_wall(tmp_path: Path) -> None:
+    assert warned(tmp_path, f"[viewers.nvr]\ntoken = '0123456789abcdef'\nmax_streams = 1\n{FIVE}") == []
+
+
+def test_a_share_beyond_all_places_limits_nothing(tmp_path: Path) -> None:
+    assert shared(tmp_path, "max_streams = 300") == []
+    [line] = shared(tmp_path, "max_streams = 301")
+    assert line.startswith("c.toml:2: viewers.guard.max_streams: it limits nothing: all listeners together have 300")
+    [line] = shared(tmp_path, "max_streams = 300", f"[rtsp]\nenabled = false\n{FIVE}")
+    assert "together have 200 places" in line
