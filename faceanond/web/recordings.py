@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -28,6 +29,8 @@ from faceanond.web.view import Fleet, Recordings
 
 log = structlog.get_logger(__name__)
 
+PARAMETERS = ("from", "to", "limit", "order", "after", "before")
+"""What a list may be asked with."""
 PAGE, LARGEST_PAGE = 100, 1000
 """Recordings in one answer, unless asked otherwise, and at most."""
 PIECE = 256 * 1024
@@ -54,6 +57,7 @@ class RecordingRoutes:
 
     async def list(self, request: web.Request) -> web.Response:
         camera, query = self._camera(request), request.query
+        _refuse_unknown(query)
         most = _number(query, "limit", PAGE, LARGEST_PAGE)
         after, before = _number(query, "after", -1, FOREVER), _number(query, "before", FOREVER, FOREVER)
         start, end = _time(query, "from", 0), _time(query, "to", FOREVER)
@@ -161,6 +165,14 @@ def _json(segment: Segment) -> dict[str, Any]:
     }
 
 
+def _refuse_unknown(query: Mapping[str, str]) -> None:
+    """A parameter that is misspelt would be one that is missing: everything would be listed."""
+    unknown = [key for key in query if key not in PARAMETERS]
+    if unknown:
+        message = f"{unknown[0][:40]}: unknown parameter; expected {', '.join(PARAMETERS[:-1])} or {PARAMETERS[-1]}"
+        raise ProblemError(HTTPStatus.BAD_REQUEST, message)
+
+
 def _time(query: Mapping[str, str], key: str, default: int) -> int:
     """Milliseconds since 1970, from Unix seconds or ISO 8601 (UTC unless it says otherwise)."""
     text = query.get(key)
@@ -177,6 +189,9 @@ def _time(query: Mapping[str, str], key: str, default: int) -> int:
             seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     if not 0 <= seconds * 1000 <= FOREVER:
         message = f'{key}: expected Unix seconds or a time such as "2026-11-27T03:30:00Z"'
+        if re.search(r":[0-9.]+ [0-9]", text):
+            # A zone's "+" that was written as it is.
+            message += '; "+" means a space in a URL: write it as %2B'
         raise ProblemError(HTTPStatus.BAD_REQUEST, message)
     return round(seconds * 1000)
 

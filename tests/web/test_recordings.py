@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientError
+from yarl import URL
 
 from faceanond.errors import RecordFault
 from faceanond.publish.record.faults import RecordError
@@ -129,6 +130,28 @@ async def test_a_question_that_makes_no_sense_is_told_so(tmp_path: Path, query: 
     async with shelf(tmp_path) as (client, _), client.get(f"{LIST}?{query}") as response:
         assert response.status == 400
         assert query.partition("=")[0] in (await response.json())["detail"]
+
+
+@pytest.mark.parametrize("zone", ["+01:00", "+0100", "+01"])
+async def test_a_zone_whose_plus_became_a_space_is_told_how_to_write_it(tmp_path: Path, zone: str) -> None:
+    for time in ("2026-11-27T09:00:00", "2026-11-27T09:00", "2026-11-27T09:00:00.5"):
+        async with (
+            shelf(tmp_path) as (client, _),
+            client.get(URL(f"{LIST}?from={time}{zone}", encoded=True)) as response,
+        ):
+            assert response.status == 400
+            assert "from: expected Unix seconds" in (detail := (await response.json())["detail"])
+            assert detail.endswith('"+" means a space in a URL: write it as %2B')
+
+
+async def test_a_parameter_that_nobody_knows_is_told_with_those_that_are(tmp_path: Path) -> None:
+    async with shelf(tmp_path) as (client, _):
+        for query in ("form=1795750560", "limit=1&form=x", "From=1", "form"):
+            async with client.get(f"{LIST}?{query}") as response:
+                assert response.status == 400
+                detail = (await response.json())["detail"]
+                name = "From" if query.startswith("From") else "form"
+                assert detail == f"{name}: unknown parameter; expected from, to, limit, order, after or before"
 
 
 # The files
