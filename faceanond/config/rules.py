@@ -71,7 +71,7 @@ def https(http: Http) -> Iterator[Finding]:
     """A certificate is of no use without its key, nor the other way round."""
     for key, other in (("certificate", "key"), ("key", "certificate")):
         if getattr(http, key) and not getattr(http, other):
-            yield ("http", key), f'[http] {key} needs {other}; add {other} = "/path/to/file.pem"'
+            yield ("http", key), f'it needs {other} beside it; add {other} = "/path/to/file.pem"'
 
 
 def certificate(rtsp: Rtsp) -> Iterator[Finding]:
@@ -159,20 +159,18 @@ def recordings(cameras: Mapping[str, Camera], fleet: object, written: Written) -
 
     `fleet` is the fleet's table, if it is right; it matters where no camera takes its values.
     """
-    if isinstance(fleet, RecordOptions) and not cameras and _is_short(fleet):
-        yield written.blame(("record", "keep"), ("record", "segment")), _kept(fleet)
-    short = {name: camera.record for name, camera in cameras.items() if _is_short(camera.record)}
-    places = {name: written.blame(*(("cameras", name, "record", key) for key in ("keep", "segment"))) for name in short}
-    common = [name for name, path in places.items() if path[0] == "record"]
-    for name, record in short.items():
-        if places[name][-1] == "segment" and common:
-            # What it inherits is wrong for others as well: it is told there, for the longest files.
-            common.append(name)
-        elif name not in common:
-            yield places[name], _kept(record)
+    wrong = fleet if isinstance(fleet, RecordOptions) and _is_short(fleet) else None
+    common: list[RecordOptions] = [wrong] if wrong is not None and not cameras else []
+    for name, record in ((name, camera.record) for name, camera in cameras.items() if _is_short(camera.record)):
+        path = written.blame(("cameras", name, "record", "keep"), ("cameras", name, "record", "segment"))
+        if path[0] == "record" or (wrong is not None and path[-1] == "segment"):
+            common.append(record)
+        else:
+            yield path, _kept(record)
     if common:
-        longest = max(common, key=lambda name: short[name].segment)
-        yield places[common[0]], _kept(short[longest])
+        # Whoever mends it for the longest files has mended it for all.
+        longest = max(common, key=lambda record: record.segment)
+        yield written.blame(("record", "keep"), ("record", "segment")), _kept(longest)
 
 
 def _is_short(record: RecordOptions) -> bool:
@@ -250,8 +248,9 @@ def _inherited_login(
         path = written.blame(("cameras", name, "push", "url"), ("cameras", name, "push", "username"))
         if path[0] == "cameras":
             own[name] = path
-    suits = [name for name in pushed if name not in names and not written.has(("cameras", name, "push", key))]
-    if len(own) < len(names) or not suits:
+    others = set(pushed).difference(names)
+    suits_others = any(not written.has(("cameras", name, "push", key)) for name in others)
+    if len(own) < len(names) or not suits_others:
         yield ("push", key), message
         return
     nothing = "tcp" if key == "transport" else ""

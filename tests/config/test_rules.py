@@ -235,8 +235,9 @@ def test_a_recording_that_all_cameras_keep_too_short_is_told_once_where_that_was
     [(place, message)] = problems(text + fleet(*own))
     assert place == "c.toml:3 record.keep"
     assert "keep at least 40m" in message
-    [(place, _)] = problems(fleet(*own), "record.keep=15s")
-    assert place == "--set record.keep=15s record.keep"
+    for cameras in (fleet(*own), fleet(*["record.segment = '1m'"] * 5)):
+        [(place, _)] = problems(cameras, "record.keep=15s")
+        assert place == "--set record.keep=15s record.keep"
 
 
 def test_a_recording_that_one_camera_keeps_too_short_is_told_for_that_camera() -> None:
