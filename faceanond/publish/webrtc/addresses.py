@@ -73,7 +73,8 @@ def unwrapped(text: str | None) -> str | None:
 class ExternalAddresses:
     """`webrtc.external_addresses`: addresses, and host names that are looked up when a viewer comes, once a minute.
 
-    A name that cannot be looked up keeps its last addresses. `close` frees the thread that asks.
+    A name that cannot be looked up keeps its last addresses, and holds up no other one. `close` frees the threads that
+    ask.
     """
 
     def __init__(
@@ -81,41 +82,50 @@ class ExternalAddresses:
     ) -> None:
         self._names = tuple(names)
         self._clock = clock or SystemClock()
-        # A name service may be silent for longer than anybody waits: in the event loop's own threads such questions
-        # would pile up before others' work, and be waited for when the daemon stops.
-        self._thread = ThreadPoolExecutor(1, "external-addresses")
-        self._resolve = resolve or partial(look_up, self._thread)
         self._known: dict[str, tuple[str, ...]] = {name: (name,) for name in names if _is_address(name)}
-        self._hosts = [name for name in self._names if name not in self._known]
+        hosts = [name for name in self._names if name not in self._known]
+        # A name service may be silent for longer than anybody waits: in the event loop's own threads such questions
+        # would pile up before others' work, and be waited for when the daemon stops. In one thread for all names they
+        # would keep the others from being asked for, again and again.
+        self._threads = {name: ThreadPoolExecutor(1, f"external-address {name}") for name in hosts}
+        self._resolve = resolve or self._ask
         self._due = float("-inf")
         self._asking = asyncio.Lock()
 
     async def current(self) -> list[str]:
         """The addresses now, in the order of the configuration."""
-        if self._hosts:
+        if self._threads:
             async with self._asking:
                 if self._clock.monotonic() >= self._due:
-                    await self._look_up()
+                    await self._look_up_all()
         return list(dict.fromkeys(address for name in self._names for address in self._known.get(name, ())))
 
     def close(self) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        for thread in self._threads.values():
+            thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _look_up(self) -> None:
-        failed = False
-        for name in self._hosts:
-            try:
-                async with asyncio.timeout(LOOKUP):
-                    found = [address for address in await self._resolve(name) if _is_public(address)]
-            except (OSError, UnicodeError, TimeoutError) as error:
-                failed = True
-                reason = str(error) or "the name service does not answer"
-                log.warning("an external address cannot be looked up", name=name, reason=reason)
-                continue
-            if not found:
-                log.warning("an external address leads to this machine's loopback", name=name)
-            self._known[name] = tuple(found)
-        self._due = self._clock.monotonic() + (RETRY if failed else FRESH)
+    async def _look_up_all(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            asked = [tasks.create_task(self._look_up(name), name=f"look up {name}") for name in self._threads]
+        answered = all(task.result() for task in asked)
+        self._due = self._clock.monotonic() + (FRESH if answered else RETRY)
+
+    async def _look_up(self, name: str) -> bool:
+        """Whether there was an answer, which is known then."""
+        try:
+            async with asyncio.timeout(LOOKUP):
+                found = [address for address in await self._resolve(name) if _is_public(address)]
+        except (OSError, UnicodeError, TimeoutError) as error:
+            reason = str(error) or "the name service does not answer"
+            log.warning("an external address cannot be looked up", name=name, reason=reason)
+            return False
+        if not found:
+            log.warning("an external address leads to this machine's loopback", name=name)
+        self._known[name] = tuple(found)
+        return True
+
+    async def _ask(self, name: str) -> list[str]:
+        return await look_up(self._threads[name], name)
 
 
 async def look_up(thread: Executor, name: str) -> list[str]:

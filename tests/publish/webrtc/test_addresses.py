@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import pytest
 from faceanond.publish.webrtc import addresses as module
 from faceanond.publish.webrtc.addresses import ExternalAddresses, host_addresses, look_up
 from tests.conftest import FakeClock
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -161,14 +163,14 @@ async def test_the_system_is_asked_for_names() -> None:
             await look_up(thread, "no such name")
 
 
-async def test_a_silent_name_service_holds_one_thread_however_often_it_is_asked(
+async def test_a_silent_name_service_holds_one_thread_a_name_however_often_it_is_asked(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answered = threading.Event()
     asked: list[str] = []
 
     def silent(name: str, *_: object, **__: object) -> list[object]:
-        asked.append(threading.current_thread().name)
+        asked.append(name)
         answered.wait()
         return []
 
@@ -179,8 +181,40 @@ async def test_a_silent_name_service_holds_one_thread_however_often_it_is_asked(
         for _ in range(5):
             assert await external.current() == ["198.51.100.1"]
             await clock.advance(11)
-        assert asked == ["external-addresses_0"]
-        # It is not waited for.
+        await until(lambda: sorted(asked) == ["a.example", "b.example"])
+        # They are not waited for.
         external.close()
     finally:
         answered.set()
+
+
+async def test_a_name_whose_servers_are_silent_keeps_no_other_from_being_looked_up(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+
+    def half_silent(name: str, *_: object, **__: object) -> list[object]:
+        if name == "dead.example":
+            answered.wait()
+        return [(socket.AF_INET, socket.SOCK_DGRAM, 0, "", ("203.0.113.9", 0))]
+
+    monkeypatch.setattr(module, "LOOKUP", 0.5)
+    monkeypatch.setattr(module.socket, "getaddrinfo", half_silent)
+    external = ExternalAddresses(["dead.example", "home.example"], clock=clock)
+    try:
+        assert await external.current() == ["203.0.113.9"]
+    finally:
+        external.close()
+        answered.set()
+
+
+async def test_an_offer_waits_for_all_silent_names_at_once(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting: set[str] = set()
+
+    async def together(name: str) -> Sequence[str]:
+        waiting.add(name)
+        await until(lambda: len(waiting) == 3)
+        return [f"203.0.113.{len(name)}"]
+
+    external = ExternalAddresses(["a.example", "bb.example", "ccc.example"], clock=clock, resolve=together)
+    assert await external.current() == ["203.0.113.9", "203.0.113.10", "203.0.113.11"]
