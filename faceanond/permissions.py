@@ -15,14 +15,14 @@ CONTAINER_SECRETS = Path("/run/secrets")
 
 
 def mode_for_all(path: Path) -> int | None:
-    """The mode of a file that every user can read; None for any other, and for what cannot be looked at.
+    """The mode of a file that every user can read; None for any other, and for what is no file or cannot be looked at.
 
     A file is out of reach in a folder that others cannot enter: /etc/letsencrypt/archive is one.
     """
     try:
         real = path.resolve(strict=True)
         mode = real.stat().st_mode
-        if not mode & stat.S_IROTH or CONTAINER_SECRETS in real.parents:
+        if not (stat.S_ISREG(mode) and mode & stat.S_IROTH) or CONTAINER_SECRETS in real.parents:
             return None
         within_reach = all(folder.stat().st_mode & stat.S_IXOTH for folder in real.parents)
     except (OSError, RuntimeError, ValueError):

@@ -43,6 +43,12 @@ def test_a_containers_own_secrets_are_left_to_its_engine(public_folder: Path, mo
     assert mode_for_all(path) is None
 
 
+def test_what_is_no_file_is_not_judged(public_folder: Path) -> None:
+    (public_folder / "keys").mkdir(mode=0o755)
+    assert mode_for_all(public_folder / "keys") is None
+    assert mode_for_all(Path("/dev/null")) is None
+
+
 @pytest.mark.parametrize("name", ["gone", "a\0b", "x" * 5000])
 def test_what_cannot_be_looked_at_is_not_judged(public_folder: Path, name: str) -> None:
     assert mode_for_all(public_folder / name) is None

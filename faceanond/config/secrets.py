@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from urllib.parse import quote
@@ -30,9 +31,15 @@ def refers(value: str) -> bool:
 
 
 def read_from(value: str, folder: FilePath) -> list[FilePath]:
-    """The files that a text refers to by `${file:PATH}`; relative ones start at `folder`."""
-    references = (match["reference"] or "" for match in _REFERENCE.finditer(value))
-    return [_at(folder, name) for kind, _, name in (text.partition(":") for text in references) if kind == "file"]
+    """The files that a text refers to by `${file:PATH}`, but for those in the home of nobody; relative ones start at
+    `folder`."""
+    files: list[FilePath] = []
+    for match in _REFERENCE.finditer(value):
+        kind, _, name = (match["reference"] or "").partition(":")
+        # The text may be one that `--set` has replaced, and that nobody has followed yet.
+        with suppress(RuntimeError):
+            files += [_at(folder, name)] if kind == "file" else []
+    return files
 
 
 def _at(folder: FilePath, name: str) -> FilePath:

@@ -86,6 +86,15 @@ def test_a_reference_on_the_command_line_is_none(tmp_path: Path, monkeypatch: py
     assert warned(tmp_path, CAMERA, "cameras.yard.password=${env:YARD}", "cameras.yard.username=v") == []
 
 
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/yard", "gone/yard", "a\\u0000b", "x" * 5000, ""])
+def test_a_reference_that_the_command_line_has_replaced_need_not_lead_anywhere(
+    public_folder: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv("YARD", "hunter-2")
+    text = CAMERA.replace("hunter-2", f"${{file:{path}}}")
+    assert warned(public_folder, text, "cameras.yard.password=${env:YARD}") == []
+
+
 @pytest.mark.parametrize("secret", ["z", "zzz"])
 def test_a_secret_that_is_too_short_to_be_hidden_everywhere_is_told_and_not_repeated(
     tmp_path: Path, secret: str
