@@ -166,8 +166,9 @@ def test_what_the_kernels_have_no_room_for_is_refused() -> None:
     sampler = Sampler((frame.y, frame.u, frame.v), 0.5, rgb_matrix(frame.matrix, full_range=False), 16)
     with pytest.raises(ValueError, match="too many to be drawn as 74x60"):
         sampler.level(noise(60, 74, 4), 74, 60)
-    for square in ([0, 0, 97], [0, 0, 0], [0, 0, -5], [0, 0, np.nan], [np.inf, 0, 20], [0, np.nan, 20], [1e7, 0, 20]):
-        with pytest.raises(ValueError, match="at most 96 long"):
+    lengths = [[0, 0, length] for length in (97, 0, -5, 1e-9, np.nan)]
+    for square in (*lengths, [np.inf, 0, 20], [0, np.nan, 20], [1e7, 0, 20]):
+        with pytest.raises(ValueError, match="squares are 1e-06 to 96 long"):
             sampler.crops(np.array([[0.0, 0.0, 20.0], square]), 24)
 
 

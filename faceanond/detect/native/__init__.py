@@ -124,6 +124,8 @@ _MOST_ZOOM = 4
 """Pixels along a side that one of a drawn picture can be made of: what the kernels have room for."""
 _FAR = 1e6
 """Pixels, beyond which no square is looked for."""
+_SHORTEST = 1e-6
+"""Pixels of a square's side: so far away, doubles tell no two sides of a shorter one's pixels apart."""
 
 
 class Sampler:
@@ -168,13 +170,13 @@ class Sampler:
 
     def crops(self, squares: NDArray[np.float64], side: int) -> Pixels:
         """Squares (left, top, length) in pixels of the luma as RGBX pictures: (n, side, side, 4). `side` is at most
-        48, and a square at most four times as long."""
+        48, and a square at most four times as long, and longer than nothing."""
         if side > 48:
             raise ValueError(f"crops are at most 48 wide and high, not {side}")
         squares = np.ascontiguousarray(squares, np.float64).reshape(-1, 3)
         lengths = squares[:, 2]
-        if not (np.abs(squares) < _FAR).all() or not ((lengths > 0) & (lengths <= _MOST_ZOOM * side)).all():
-            raise ValueError(f"squares are at most {_MOST_ZOOM * side} long, and near the picture")
+        if not (np.abs(squares) < _FAR).all() or not ((lengths >= _SHORTEST) & (lengths <= _MOST_ZOOM * side)).all():
+            raise ValueError(f"squares are {_SHORTEST} to {_MOST_ZOOM * side} long, and near the picture")
         out = np.empty((len(squares), side, side, 4), np.uint8)
         self._crops(
             self._planes,
