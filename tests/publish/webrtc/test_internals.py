@@ -8,6 +8,7 @@ from typing import Any
 
 import aioice
 import pytest
+from aioice.ice import StunProtocol
 from aiortc import RTCRtpSender
 
 from faceanond.clock import SystemClock
@@ -52,6 +53,23 @@ async def test_what_has_changed_is_told_with_the_library_and_its_version(monkeyp
         await internals.verify()
     assert all(difference in str(caught.value) for difference in differences)
     assert str(caught.value).endswith("use aiortc 1.16 and aioice 0.13")
+
+
+async def test_what_is_only_called_may_take_more_that_need_not_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    def send(self: StunProtocol, message: Any, addr: Any, retry: bool = False, **more: Any) -> None: ...
+
+    def state(self: aioice.Connection, pair: Any, state: Any, why: Any) -> None: ...
+
+    def received(self: StunProtocol, data: Any, addr: Any, arrival: float = 0.0) -> None: ...
+
+    monkeypatch.setattr(StunProtocol, "send_stun", send)
+    monkeypatch.setattr(aioice.Connection, "check_state", state)
+    monkeypatch.setattr(StunProtocol, "datagram_received", received)
+    # The last one is overridden here: whatever the library hands over besides would be an error then.
+    assert [difference.partition(" changed ")[2] for difference in await internals.changed()] == [
+        "Connection.check_state: it takes (pair, state, why), not (pair, state)",
+        "StunProtocol.datagram_received: it takes (data, addr, arrival), not (data, addr)",
+    ]
 
 
 async def test_nobody_is_served_with_a_library_that_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
