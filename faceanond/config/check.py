@@ -122,7 +122,9 @@ def _push_risks(here: Path, push: Push, written: Written) -> Iterator[tuple[Path
         message = "anyone in between can read the password when the server asks for it by Basic"
         yield (*here, "allow_basic"), f"{message}; write rtsps:, or let the server offer Digest and remove allow_basic"
     if not push.tls_verify and scheme in {"rtsps", "https"}:
-        yield (*here, "tls_verify"), "the media server's certificate is not checked: anyone in between can be it"
+        login = " and ask for the login" if push.username or push.token.get_secret_value() else ""
+        message = f"the media server's certificate is not checked: anyone in between can be it{login}"
+        yield (*here, "tls_verify"), message
     if push.username and not push.password.get_secret_value() and scheme:
         message = "a user name without a password; the media server will be given an empty one"
         yield written.blame((*here, "username"), (*here, "password")), message

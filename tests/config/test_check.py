@@ -195,6 +195,22 @@ def test_a_push_that_may_send_its_password_readable_is_a_risk(tmp_path: Path) ->
     assert warned(tmp_path, text.replace("true", "false")) == []
 
 
+@pytest.mark.parametrize(
+    ("push", "said"),
+    [
+        ("url = 'rtsps://media/{camera}'\nusername = 'u'\npassword = 'x-y-z'", " can be it and ask for the login"),
+        ("url = 'https://media/{camera}'\ntoken = 'x-y-z'", " can be it and ask for the login"),
+        ("url = 'https://media/{camera}'", " can be it"),
+    ],
+)
+def test_a_push_to_whoever_poses_as_its_server_is_a_risk_for_the_login_too(
+    tmp_path: Path, push: str, said: str
+) -> None:
+    [line] = warned(tmp_path, f"[push]\n{push}\ntls_verify = false{CAMERA}")
+    assert line.split(": ", 2)[1] == "push.tls_verify"
+    assert line.endswith(said)
+
+
 def test_the_shipped_files_carry_no_risk_but_what_they_say_themselves() -> None:
     root = Path(__file__).resolve().parents[2]
 
