@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from faceanond.config.model import Detector as DetectorConfig
-from faceanond.detect import mtcnn_networks
+from faceanond.detect import mtcnn_networks, native
 from faceanond.detect.factory import open_detector, unusable_models
 from faceanond.detect.session import available_provider
 from faceanond.errors import UnavailableError
@@ -23,6 +23,15 @@ def test_the_provider_is_logged_once(tmp_path: Path) -> None:
     assert detector.provider == "cpu"
     opened = [line for line in logs if line["event"] == "detector opened"]
     assert [(line["provider"], line["threads"]) for line in opened] == [("cpu", 2)]
+
+
+def test_kernels_that_are_missing_are_told_once_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "_library", lambda: "they were not built")
+    with capture_logs() as logs:
+        open_detector(DetectorConfig(device="cpu", threads=1), cache=tmp_path).close()
+    [told] = [line for line in logs if line["log_level"] == "warning"]
+    assert told["event"].startswith("detecting without the compiled kernels")
+    assert told["reason"] == "they were not built"
 
 
 def test_a_missing_device_is_told_before_anything_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

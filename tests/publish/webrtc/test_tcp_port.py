@@ -6,6 +6,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 
+import aioice
 import pytest
 from aioice import stun
 
@@ -286,3 +287,35 @@ async def test_a_port_that_is_taken_is_told_with_what_to_do(clock: FakeClock) ->
             assert ("tcp", "127.0.0.1") not in [(found.transport, found.host) for found in one.local_candidates]
         port.close()
         await settle()
+
+
+async def reachable(port: TcpPort, host: str) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(host, port.port)
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    await until(lambda: not port.connections)
+    return True
+
+
+async def test_an_address_that_has_gone_is_listened_on_for_as_long_as_somebody_was_told_of_it(port: TcpPort) -> None:
+    told, later, last = (aioice.Connection(ice_controlling=False) for _ in range(3))
+    await port.join(told, ["127.0.0.1", "127.0.0.2"])
+    assert await port.join(later, ["127.0.0.1"]) == [("127.0.0.1", port.port)]
+    assert await reachable(port, "127.0.0.2")
+    for one in (told, later):
+        port.leave(one)
+    await port.join(last, ["127.0.0.1"])
+    assert not await reachable(port, "127.0.0.2")
+    assert await reachable(port, "127.0.0.1")
+
+
+async def test_a_listener_that_breaks_is_opened_anew_for_the_next(port: TcpPort) -> None:
+    broken = port._ends["127.0.0.1"].server
+    assert broken is not None
+    broken.close()
+    assert not await reachable(port, "127.0.0.1")
+    await port.join(aioice.Connection(ice_controlling=False), ["127.0.0.1"])
+    assert await reachable(port, "127.0.0.1")
