@@ -18,7 +18,7 @@ from faceanond.publish.push.network import Network
 from faceanond.publish.push.rtsp import REFUSED, STALLED, RtspPush
 from faceanond.publish.push.target import target
 from faceanond.publish.stream import Stream, StreamClosedError
-from tests.conftest import FakeClock
+from tests.conftest import FakeClock, settle
 from tests.daemon.file_server import certified
 from tests.publish.push.media_server import CLOSE, HANG, Asked, MediaServer, serving
 from tests.publish.sealed import packet
@@ -164,6 +164,25 @@ async def test_over_udp_the_packets_go_to_the_servers_ports_from_ours(clock: Fak
             push.film()
             assert await loop.sock_recv(rtp, 2048)
             assert not push.task.done()
+
+
+async def test_a_push_that_is_stopped_while_it_takes_its_leave_keeps_no_port(clock: FakeClock) -> None:
+    def answer(request: Asked) -> str:
+        transport = f"{request.headers['Transport']};server_port=5000-5001"
+        return f"RTSP/1.0 200 OKCRLFCSEQCRLFSession: 1CRLFTransport: {transport}CRLFCRLF"
+
+    server = MediaServer(answers={"SETUP": answer, "TEARDOWN": HANG})
+    async with serving(server) as url, pushing(url, clock, transport="udp") as push:
+        await until(lambda: push.up)
+        push.task.cancel()
+        await until(lambda: "TEARDOWN" in server.methods)
+        push.task.cancel()
+        await asyncio.wait([push.task])
+        await settle()
+        ports = server.asked[2].headers["Transport"].split("client_port=")[1].split(";")[0]
+        for port in map(int, ports.split("-")):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
+                again.bind(("127.0.0.1", port))
 
 
 async def test_a_closed_udp_port_ends_the_push_after_a_while(clock: FakeClock) -> None:
