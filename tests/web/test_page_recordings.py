@@ -136,6 +136,15 @@ async def test_thousands_come_a_hundred_at_a_time(tmp_path: Path) -> None:
         assert await wall.page.locator(".tape").count() == 100
 
 
+async def test_a_keyboard_goes_on_with_the_first_of_those_that_came(tmp_path: Path) -> None:
+    async with shelf(tmp_path, 150) as (wall, _):
+        await wall.open("/cameras/lobby#recordings")
+        await wall.page.get_by_role("button", name="Show earlier ones").press("Enter")
+        await wall.page.wait_for_function(
+            "() => document.activeElement === document.querySelectorAll('.tape .play')[100]"
+        )
+
+
 async def test_live_pictures_rest_while_recordings_are_looked_at_and_come_back(tmp_path: Path) -> None:
     async with shelf(tmp_path) as (wall, _):
         await wall.open("/cameras/lobby")

@@ -1,7 +1,7 @@
 // The recordings of one camera: a list, the newest first, and a <video> that plays what is chosen from it.
 
 import { ofCamera } from "./paths.js";
-import { refusal, sentence } from "./trying.js";
+import { PATIENCE, refusal, sentence, within } from "./trying.js";
 
 const AT_ONCE = 100; // recordings that are asked for, and added to the list, at a time
 
@@ -97,16 +97,16 @@ export class Shelf {
 
   /** Asks for the recordings that follow, and appends them. */
   async #add() {
-    const { more, words } = this.parts;
+    const { days, more, words } = this.parts;
+    const isFocused = document.activeElement === more; // hiding it would leave a keyboard at the top of the page
+    const count = days.querySelectorAll(".play").length;
     this.asking?.abort();
     const stopper = (this.asking = new AbortController());
     more.hidden = true;
     this.trouble = "";
     words.textContent = "Asking for the recordings…";
     try {
-      const response = await fetch(location.origin + this.following, { cache: "no-store", signal: stopper.signal });
-      if (!response.ok) throw await refused(response);
-      const { recordings, next } = await response.json();
+      const { recordings, next } = await within(PATIENCE, stopper.signal, (signal) => this.#ask(signal));
       if (stopper.signal.aborted) return;
       this.following = next;
       for (const recording of recordings) this.#append(recording);
@@ -120,6 +120,16 @@ export class Shelf {
     }
     this.asking = null;
     this.#say();
+    if (isFocused) {
+      const rows = days.querySelectorAll(".play");
+      (rows[count] ?? (more.hidden ? rows[count - 1] : more))?.focus();
+    }
+  }
+
+  async #ask(signal) {
+    const response = await fetch(location.origin + this.following, { cache: "no-store", signal });
+    if (!response.ok) throw await refused(response);
+    return response.json();
   }
 
   #append({ file, start, end, duration, bytes, complete, lost }) {
