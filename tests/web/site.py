@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Mapping
 
 from playwright.async_api import Page, async_playwright
 
@@ -37,6 +38,15 @@ NO_MEDIA_SOURCE = "delete window.MediaSource; delete window.ManagedMediaSource;"
 AV1_ONLY = "RTCRtpReceiver.getCapabilities = () => ({codecs: [{mimeType: 'video/AV1'}]});"
 
 
+def quicker(timers: Mapping[int, int]) -> str:
+    """A script that shortens timers: those of so many milliseconds to so many."""
+    return f"""
+    const later = window.setTimeout;
+    const shorter = {json.dumps(timers)};
+    window.setTimeout = (call, wait, ...rest) => later(call, shorter[wait] ?? wait, ...rest);
+    """
+
+
 class Site:
     """A served wall with its cameras, and a page open on it."""
 
@@ -65,15 +75,25 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def site(*cameras: Camera, recordings: Recordings | None = None, max_streams: int = 100) -> AsyncIterator[Site]:
+async def served(
+    *cameras: Camera, recordings: Recordings | None = None, max_streams: int = 100
+) -> AsyncIterator[tuple[str, Cameras, WhepService]]:
+    """The wall's address, its cameras, and who watches them over WebRTC."""
     settings = Http(listen=("127.0.0.1", 0), max_streams=max_streams)
     fleet = Cameras(*cameras)
     async with live(*fleet.by_name) as (service, streams):
         fleet.streams.update(streams)
         app = build(fleet, service, Pulse(), exposition, settings, access=OPEN, recordings=recordings)
-        async with (
-            serving(app, settings) as (host, port),
-            async_playwright() as playwright,
-            await playwright.chromium.launch(executable_path=need_tool("chromium"), args=QUIET) as browser,
-        ):
-            yield Site(await (await browser.new_context()).new_page(), f"http://{host}:{port}", fleet, service, streams)
+        async with serving(app, settings) as (host, port):
+            yield f"http://{host}:{port}", fleet, service
+
+
+@contextlib.asynccontextmanager
+async def site(*cameras: Camera, recordings: Recordings | None = None, max_streams: int = 100) -> AsyncIterator[Site]:
+    async with (
+        served(*cameras, recordings=recordings, max_streams=max_streams) as (url, fleet, service),
+        async_playwright() as playwright,
+        await playwright.chromium.launch(executable_path=need_tool("chromium"), args=QUIET) as browser,
+    ):
+        page = await (await browser.new_context()).new_page()
+        yield Site(page, url, fleet, service, dict(fleet.streams))

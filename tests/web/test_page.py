@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from playwright.async_api import Route
 
+from faceanond.publish.snapshot import jpeg
 from faceanond.status import CameraState, OverloadState
+from tests.publish.sealed import moving
 from tests.waiting import until
-from tests.web.site import AV1_ONLY, DEAF, NO_MEDIA_SOURCE, site
+from tests.web.site import AV1_ONLY, DEAF, NO_MEDIA_SOURCE, quicker, site
 from tests.web.standin import Camera
 
 pytestmark = pytest.mark.e2e
+
+PICTURE = jpeg(moving(0, width=320, height=180))
 
 
 async def test_the_wall_plays_every_camera_and_keeps_playing() -> None:
@@ -91,12 +96,16 @@ async def test_a_browser_without_our_codecs_in_webrtc_plays_over_http() -> None:
         assert wall.errors == []
 
 
-async def test_a_browser_without_any_codec_of_ours_is_told_so() -> None:
-    async with site(Camera("lobby")) as wall:
+async def test_a_browser_without_any_codec_of_ours_shows_single_pictures() -> None:
+    async with site(Camera("lobby", picture=PICTURE)) as wall:
         await wall.page.add_init_script(AV1_ONLY + NO_MEDIA_SOURCE)
         await wall.open()
-        await wall.text(".words", "This browser offers neither H.264 nor VP8")
+        await wall.text(
+            ".route", "single pictures: this browser has no WebRTC with H.264 or VP8, and this browser plays"
+        )
+        assert await wall.page.locator(".tile[data-playing] canvas:not([hidden])").count() == 1
         assert wall.service.sessions == 0
+        assert wall.errors == []
 
 
 async def test_where_udp_is_blocked_the_page_plays_over_http_and_says_so() -> None:
@@ -137,12 +146,63 @@ async def test_when_webrtc_gets_through_again_the_page_returns_to_it() -> None:
         assert wall.errors == []
 
 
-async def test_where_nothing_gets_through_the_page_says_so() -> None:
-    async with site(Camera("lobby")) as wall:
+async def test_where_no_video_gets_through_the_page_shows_single_pictures() -> None:
+    async with site(Camera("lobby", picture=PICTURE)) as wall:
         await wall.page.add_init_script(DEAF + NO_MEDIA_SOURCE)
         await wall.open()
-        await wall.text(".words", "Video cannot get through")
-        await wall.text(".hint", "webrtc.udp_ports")
+        await wall.text(
+            ".route", "single pictures: UDP does not get through, and this browser plays no video over HTTP"
+        )
+        assert await wall.page.locator(".tile[data-playing] canvas:not([hidden])").count() == 1
+        await wall.page.evaluate("window.hears = true; dispatchEvent(new Event('online'))")
+        await wall.frames(5)
+        assert await wall.page.locator("canvas:not([hidden])").count() == 0
+        assert wall.errors == []
+
+
+async def test_an_offer_that_is_not_answered_is_made_again() -> None:
+    async with site(Camera("lobby")) as wall:
+        await wall.page.add_init_script(quicker({15_000: 1_000}))
+        await wall.page.route("**/whep/*", lambda route: None)
+        await wall.open()
+        await wall.text(".words", "The server does not answer")
+        await wall.page.unroute("**/whep/*")
+        await wall.frames(5)
+
+
+async def test_an_answer_that_makes_no_sense_is_borne_and_not_asked_for_at_once() -> None:
+    async with site(Camera("lobby")) as wall:
+        asked: list[str] = []
+
+        async def answer(route: Route) -> None:
+            asked.append(route.request.url)
+            await route.fulfill(status=503, headers={"Retry-After": "2500000"}, json={"detail": 5})
+
+        await wall.page.route("**/whep/*", answer)
+        await wall.open()
+        await wall.text(".words", "No free place to watch")
+        await wall.page.wait_for_timeout(2_500)
+        assert len(asked) == 1
+
+
+async def test_a_connection_that_brings_no_picture_is_no_reason_to_leave_one_that_does() -> None:
+    """Where only small packets pass, WebRTC connects, and that is all."""
+    async with site(Camera("lobby")) as wall:
+        await wall.page.add_init_script(DEAF)
+        await wall.open()
+        await wall.frames(5)
+        await wall.page.evaluate("""(() => {
+            RTCRtpReceiver.prototype.getStats = async () => new Map();
+            window.changes = 0;
+            const tile = document.querySelector(".tile");
+            new MutationObserver(() => (window.changes += 1)).observe(tile, { attributeFilter: ["data-playing"] });
+            window.hears = true;
+            dispatchEvent(new Event("online"));
+        })()""")
+        await until(lambda: wall.service.sessions)
+        await until(lambda: not wall.service.sessions)
+        assert await wall.page.evaluate("window.changes") == 0
+        await wall.text(".route", "over HTTP: UDP does not get through")
 
 
 async def test_the_newest_picture_is_shown_and_the_past_forgotten() -> None:

@@ -21,6 +21,7 @@ from tests.conftest import need_tool
 from tests.e2e.browser import QUIET
 from tests.publish.webrtc.feed import live
 from tests.waiting import until
+from tests.web.site import DEAF
 from tests.web.standin import Camera, Cameras, Pulse, exposition
 from tests.web.strict_proxy import strict_proxy
 
@@ -138,6 +139,20 @@ async def test_a_viewer_with_a_share_of_one_sees_one_camera_and_why_the_other_st
         await page.goto(place.url())
         await page.get_by_text("Watching 1 of 1 streams (viewers.guard.max_streams).").wait_for()
         await page.wait_for_function(f"() => {FRAMES}.filter((count) => count > 5).length === 1")
+
+
+async def test_a_viewer_with_a_full_share_returns_to_webrtc_as_well() -> None:
+    """There is no room to try it behind the picture."""
+    async with house() as place, place.opened("guards-password", 'cameras = ["lobby"]\nmax_streams = 1'):
+        page = await place.page("guards-password")
+        await page.add_init_script(DEAF)
+        await page.goto(place.url())
+        await page.get_by_text("over HTTP").wait_for()
+        await page.evaluate("window.hears = true; dispatchEvent(new Event('online'))")
+        await page.wait_for_function(
+            "() => document.querySelector('.tile[data-playing]') && !document.querySelector('.route').textContent"
+        )
+        assert place.service.sessions == 1
 
 
 async def test_nobody_else_sees_anything() -> None:

@@ -9,9 +9,11 @@ import pytest
 from playwright.async_api import Page
 
 from faceanond.publish.snapshot import jpeg
+from faceanond.publish.stream import Stream
 from tests.publish.sealed import moving
+from tests.publish.webrtc.feed import Pattern
 from tests.waiting import until
-from tests.web.site import AV1_ONLY, DEAF, Site, site
+from tests.web.site import AV1_ONLY, DEAF, Site, quicker, site
 from tests.web.standin import Camera
 from tests.web.strict_proxy import StrictProxy, strict_proxy
 
@@ -19,6 +21,7 @@ pytestmark = pytest.mark.e2e
 
 STREAMED = "over HTTP without WebSockets"
 NO_LOCKS = "delete Navigator.prototype.locks;"
+LOCKS_DENIED = "LockManager.prototype.request = () => Promise.reject(new DOMException('denied', 'SecurityError'));"
 MULTIPLEXED = "performance.getEntriesByType = () => [{nextHopProtocol: 'h2'}];"
 ROUTES = "[...document.querySelectorAll('.route')].map((route) => route.textContent)"
 
@@ -41,6 +44,12 @@ async def office(*names: str, script: str = DEAF, max_streams: int = 100) -> Asy
         wall.url = url
         await wall.page.add_init_script(script)
         yield wall, proxy
+
+
+def resize(stream: Stream, width: int, height: int) -> None:
+    """From now on the stream's pictures have that size."""
+    write, other = stream.write, Pattern(width, height)
+    stream.write = lambda packet: write(other.packet(packet.keyframe, packet.captured))  # type: ignore[method-assign]
 
 
 def streamed(proxy: StrictProxy) -> int:
@@ -120,6 +129,23 @@ async def test_where_windows_cannot_agree_each_keeps_to_two_connections() -> Non
         await routes(wall.page, streams=2, stills=1)
 
 
+async def test_where_locks_are_denied_each_window_keeps_to_two_connections() -> None:
+    """As in a browser that blocks all cookies."""
+    async with office("a", "b", "c", script=DEAF + LOCKS_DENIED) as (wall, _):
+        await wall.open()
+        await routes(wall.page, streams=2, stills=1)
+
+
+async def test_pictures_of_another_size_come_by_another_answer() -> None:
+    async with office("lobby") as (wall, proxy):
+        await wall.open()
+        await routes(wall.page, streams=1, stills=0)
+        resize(wall.streams["lobby"], 160, 120)
+        await wall.page.wait_for_function("() => document.querySelector('video').videoWidth === 160")
+        await routes(wall.page, streams=1, stills=0)
+        assert proxy.asked.count("GET /cameras/lobby/stream.mp4") == 2
+
+
 async def test_over_http_2_every_camera_plays() -> None:
     async with office("a", "b", "c", "d", script=DEAF + MULTIPLEXED) as (wall, _):
         await wall.open()
@@ -193,3 +219,19 @@ async def test_a_camera_that_stopped_is_not_shown_as_if_it_went_on() -> None:
         await wall.text(f"{tile} .words", "The picture stopped")
         await wall.text(f"{tile} .words", "Connecting again")
         assert await wall.page.locator(f"{tile}[data-playing]").count() == 0
+
+
+async def test_a_picture_that_waits_for_the_next_one_is_not_shown_for_long() -> None:
+    """One tile gets no answer, the other one does not even get its turn to ask."""
+    script = DEAF + NO_LOCKS + quicker({30_000: 3_000, 15_000: 10_000})
+    async with office("a", "b", "c", "d", script=script) as (wall, _):
+        await wall.open()
+        await routes(wall.page, streams=2, stills=2)
+        await wall.page.route("**/snapshot.jpg", lambda route: None)
+        await wall.page.wait_for_function(
+            "() => document.querySelectorAll('.tile[data-playing]').length === 2", timeout=9_000
+        )
+        assert await wall.page.locator("canvas:not([hidden])").count() == 0
+        await wall.page.get_by_text("Waiting for a picture").first.wait_for()
+        await wall.page.unroute("**/snapshot.jpg")
+        await routes(wall.page, streams=2, stills=2)

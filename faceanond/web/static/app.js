@@ -139,6 +139,7 @@ class Tile {
   }
 
   remove() {
+    this.camera = null; // what was observed before may still be told, and must not start it again
     this.player.stop();
     clearTimeout(this.leaving);
     sight.unobserve(this.element);

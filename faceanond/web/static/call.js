@@ -1,6 +1,6 @@
 // One WebRTC session over WHEP.
 
-import { Trouble, refusal, sentence } from "./trying.js";
+import { PATIENCE, Trouble, problemOf, refusal, sentence, within } from "./trying.js";
 
 export const CONNECT = 5_000; // ms from the answer until a connection stands; where UDP passes it takes a few hundred
 const GATHERING = 400; // ms: without candidates of ours the server finds us by our own checks
@@ -29,7 +29,7 @@ async function gathered(connection) {
 
 async function refused(response) {
   const trouble = await refusal(response.clone());
-  const problem = await response.json().catch(() => ({}));
+  const problem = await problemOf(response);
   if (response.status === 406) {
     return new Trouble("This browser offers no suitable video", sentence(problem.detail), { detour: NO_WEBRTC });
   }
@@ -38,11 +38,7 @@ async function refused(response) {
 }
 
 export function unreachable() {
-  return new Trouble(
-    "Video cannot get through",
-    "UDP between this browser and the server seems blocked. Check the firewall, webrtc.udp_ports and webrtc.external_addresses.",
-    { detour: NO_UDP },
-  );
+  return new Trouble("Video cannot get through", "", { detour: NO_UDP });
 }
 
 /** From the offer to the end. */
@@ -59,16 +55,21 @@ export class Call {
     const { connection } = this;
     await connection.setLocalDescription(await connection.createOffer());
     await gathered(connection);
+    const sdp = await within(PATIENCE, signal, (stopping) => this.#offer(connection.localDescription.sdp, stopping));
+    await connection.setRemoteDescription({ type: "answer", sdp });
+    this.answered = performance.now();
+  }
+
+  async #offer(sdp, signal) {
     const response = await fetch(`${location.origin}/whep/${encodeURIComponent(this.name)}`, {
       method: "POST",
       headers: { "Content-Type": "application/sdp" },
-      body: connection.localDescription.sdp,
+      body: sdp,
       signal,
     });
     if (!response.ok) throw await refused(response);
     this.session = response.headers.get("Location");
-    await connection.setRemoteDescription({ type: "answer", sdp: await response.text() });
-    this.answered = performance.now();
+    return response.text();
   }
 
   get stands() {

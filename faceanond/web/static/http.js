@@ -1,14 +1,14 @@
 // Plays one camera over HTTP, by the best way that gets through: a WebSocket, which browsers count apart from their few
 // connections; else one endless answer, where a connection is free for that; else single pictures.
 
-import { playFragments } from "./fragments.js";
+import { playFragments, playsFragments } from "./fragments.js";
 import { ofCamera } from "./paths.js";
 import { takePlace } from "./places.js";
 import { sockets, streams } from "./route.js";
 import { NO_SOCKETS, heard, socketOf } from "./socket.js";
-import { playStills } from "./stills.js";
+import { Stills } from "./stills.js";
 import { streamOf } from "./stream.js";
-import { Rerouted, refusal, turn } from "./trying.js";
+import { PATIENCE, Rerouted, refusal, turn, within } from "./trying.js";
 
 /**
  * `screen` is {name, video, canvas, onChange, expecting, counted, why}: `counted` is called with the number of pictures
@@ -16,12 +16,22 @@ import { Rerouted, refusal, turn } from "./trying.js";
  * Rerouted when another way is the right one now.
  */
 export async function playOverHttp(screen, signal) {
+  if (!playsFragments()) return onlyStills(screen, signal);
   const tries = sockets.takeTry();
   try {
     if (!sockets.reason || tries) await overSocket(screen, signal);
     else await withoutSockets(screen, signal);
   } finally {
     if (tries) sockets.giveUp();
+  }
+}
+
+async function onlyStills(screen, signal) {
+  const stills = new Stills(screen, () => `${screen.why}, and this browser plays no video over HTTP`);
+  try {
+    await stills.play(signal, () => false);
+  } finally {
+    stills.hide();
   }
 }
 
@@ -32,8 +42,11 @@ async function overSocket(screen, signal) {
   } catch (error) {
     if (!error.detour) throw error;
     // Scripts cannot see why a handshake failed. The server's own answer about the same video tells it.
-    const response = await fetch(location.origin + ofCamera(name, "stream.mp4"), { method: "HEAD", cache: "no-store", signal });
-    if (!response.ok) throw await refusal(response);
+    await within(PATIENCE, signal, async (stopping) => {
+      const address = location.origin + ofCamera(name, "stream.mp4");
+      const response = await fetch(address, { method: "HEAD", cache: "no-store", signal: stopping });
+      if (!response.ok) throw await refusal(response);
+    });
     sockets.block(error.detour);
     throw new Rerouted();
   }
@@ -57,32 +70,27 @@ async function withoutSockets(screen, signal) {
     forget();
     here.abort();
     signal.removeEventListener("abort", leave);
-    screen.canvas.hidden = true;
   }
 }
 
 async function overStream(screen, signal) {
-  let free = await placeForVideo();
-  if (!free) {
-    await playStills(screen, signal, {
-      shown: () => {
-        screen.canvas.hidden = false;
-        const route = `single pictures: ${streams.reason || "no connection is free for video"}`;
-        screen.onChange({ playing: true, words: "", route });
-      },
-      enough: async () => Boolean((free = await placeForVideo())),
-    });
-  }
+  const stills = new Stills(screen, () => streams.reason || "no connection is free for video");
+  let free = null;
   try {
+    free = await placeForVideo();
+    if (!free) await stills.play(signal, async () => Boolean((free = await placeForVideo())));
     const route = `over HTTP without WebSockets: ${screen.why}`;
-    await overLine(screen, signal, streamOf(screen.name), { way: streams, route });
+    await overLine(screen, signal, streamOf(screen.name), { way: streams, route, began: () => stills.hide() });
   } catch (error) {
     if (!error.detour) throw error;
     streams.block(error.detour);
     throw new Rerouted();
   } finally {
-    streams.giveUp();
-    free();
+    stills.hide();
+    if (free) {
+      streams.giveUp();
+      free();
+    }
   }
 }
 
@@ -90,13 +98,17 @@ async function overStream(screen, signal) {
 async function placeForVideo() {
   const tries = streams.takeTry();
   if (streams.reason && !tries) return null;
-  const free = await takePlace();
-  if (!free && tries) streams.giveUp();
+  let free = null;
+  try {
+    free = await takePlace();
+  } finally {
+    if (!free && tries) streams.giveUp();
+  }
   return free;
 }
 
 /** Plays what comes by that line; always ends with an exception. */
-async function overLine(screen, signal, line, { way, route }) {
+async function overLine(screen, signal, line, { way, route, began = () => {} }) {
   const done = await turn(signal);
   try {
     if (way.blocked) throw new Rerouted(); // while it waited for its turn
@@ -104,7 +116,7 @@ async function overLine(screen, signal, line, { way, route }) {
       shown: () => {
         done();
         way.open();
-        screen.canvas.hidden = true;
+        began();
         screen.onChange({ playing: true, words: "", route });
       },
       counted: screen.counted,

@@ -5,6 +5,7 @@ const TOGETHER = 3; // of six: one is left for questions, one for single picture
 const ALONE = 2; // for each window where windows cannot agree, since Web Locks are for HTTPS and localhost alone
 
 let held = 0;
+let agrees = Boolean(navigator.locks);
 
 function isMultiplexed() {
   return /^h[23]/.test(performance.getEntriesByType("navigation")[0]?.nextHopProtocol ?? "");
@@ -13,16 +14,25 @@ function isMultiplexed() {
 /** Gives the function that frees the place again; null when none is free. */
 export async function takePlace() {
   if (isMultiplexed()) return () => {};
-  if (navigator.locks) {
-    for (let number = 1; number <= TOGETHER; number += 1) {
-      const free = await lock(`stream ${number} of ${TOGETHER}`);
-      if (free) return free;
+  if (agrees) {
+    try {
+      return await takeShared();
+    } catch (error) {
+      if (error.name !== "SecurityError") throw error;
+      agrees = false; // as where all cookies are blocked
     }
-    return null;
   }
   if (held >= ALONE) return null;
   held += 1;
   return () => (held -= 1);
+}
+
+async function takeShared() {
+  for (let number = 1; number <= TOGETHER; number += 1) {
+    const free = await lock(`stream ${number} of ${TOGETHER}`);
+    if (free) return free;
+  }
+  return null;
 }
 
 function lock(name) {

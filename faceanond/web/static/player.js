@@ -5,7 +5,6 @@
 // picture, `route` is which other way the pictures come, and why.
 
 import { CONNECT, Call, NO_WEBRTC, playsVideo, unreachable } from "./call.js";
-import { playsFragments } from "./fragments.js";
 import { playOverHttp } from "./http.js";
 import { webrtc } from "./route.js";
 import { Rerouted, Trouble, sleep, turn } from "./trying.js";
@@ -17,6 +16,10 @@ const FIRST_RETRY = 1_000;
 const LONGEST_RETRY = 20_000;
 const NO_PICTURE = "no picture arrives over WebRTC";
 
+function silent() {
+  return new Trouble("No picture arrives", "", { detour: NO_PICTURE });
+}
+
 export class Player {
   /** `expecting` tells whether the camera sends pictures now: only then does silence mean that something is wrong. */
   constructor(name, { video, canvas, onChange, expecting }) {
@@ -27,6 +30,7 @@ export class Player {
     this.expecting = expecting;
     this.stopper = null;
     this.frames = 0;
+    this.takesOver = false; // the try of WebRTC that could not be made behind the pictures
   }
 
   start() {
@@ -44,22 +48,18 @@ export class Player {
     let failures = 0;
     while (!signal.aborted) {
       const began = performance.now();
-      const tries = webrtc.takeTry();
+      const tries = this.takesOver || webrtc.takeTry();
+      this.takesOver = false;
       try {
-        if (!playsVideo()) {
-          if (!playsFragments()) {
-            throw new Trouble("This browser offers neither H.264 nor VP8", "Chromium, Firefox and Safari play both.", { final: true });
-          }
-          webrtc.block(NO_WEBRTC, { forGood: true });
-        }
+        if (!playsVideo()) webrtc.block(NO_WEBRTC, { forGood: true });
         this.onChange({ playing: false, words: failures ? "Connecting again…" : "Connecting…" });
-        if (webrtc.reason && playsFragments() && !tries) await this.#playOverHttp(signal);
+        if (webrtc.reason && !tries) await this.#playOverHttp(signal);
         else await this.#playOverWebRtc(signal);
       } catch (error) {
         if (error.detour) webrtc.block(error.detour, { forGood: error.detour === NO_WEBRTC });
         else if (tries) webrtc.giveUp();
         if (signal.aborted) break;
-        if (error instanceof Rerouted || (error.detour && playsFragments())) continue;
+        if (error instanceof Rerouted || error.detour) continue;
         const trouble = error instanceof Trouble ? error : new Trouble("The server does not answer", "Trying again by itself.");
         if (performance.now() - began > 30_000) failures = 0;
         const step = Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** failures) * (0.7 + 0.6 * Math.random());
@@ -69,6 +69,8 @@ export class Player {
         await sleep(Math.max(step, trouble.retry * 1000), signal).catch(() => {});
       }
     }
+    if (this.takesOver) webrtc.giveUp();
+    this.takesOver = false;
   }
 
   /** One connection from offer to end; always ends with an exception. */
@@ -76,7 +78,7 @@ export class Player {
     const done = await turn(signal);
     let call = null;
     try {
-      if (webrtc.blocked && playsFragments()) throw new Rerouted(); // while it waited for its turn
+      if (webrtc.blocked) throw new Rerouted(); // while it waited for its turn
       call = new Call(this.name);
       await call.place(signal);
       this.video.srcObject = new MediaStream([call.receiver.track]);
@@ -112,7 +114,7 @@ export class Player {
       }
       this.frames = decoded;
       if (!decoded && now - call.answered > HANDSHAKE) {
-        if (this.expecting()) throw new Trouble("No picture arrives", "The connection stands, but no video could be decoded.", { detour: NO_PICTURE });
+        if (this.expecting()) throw silent();
         connected();
         this.onChange({ playing: false, words: "Waiting for a picture" });
       }
@@ -129,7 +131,7 @@ export class Player {
     signal.addEventListener("abort", leave, { once: true });
     const counted = (frames) => {
       this.frames = frames;
-      if (webrtc.takeTry()) this.#knock(here.signal);
+      if (webrtc.takeTry()) this.#knock(here.signal, leave);
     };
     try {
       await playOverHttp({ name, video, canvas, onChange, expecting, counted, why: webrtc.reason }, here.signal);
@@ -143,20 +145,33 @@ export class Player {
   }
 
   /** Finds out whether WebRTC gets through by now, while the pictures go on over HTTP. */
-  async #knock(signal) {
-    const call = new Call(this.name);
+  async #knock(signal, leave) {
+    let call = null;
     try {
+      call = new Call(this.name);
       await call.place(signal);
-      while (!call.stands) {
-        await sleep(100, signal);
-        if (call.broken || performance.now() - call.answered > CONNECT) throw unreachable();
-      }
+      await this.#hear(call, signal);
       call.end();
       webrtc.open();
     } catch (error) {
-      call.end();
+      call?.end();
       if (error.detour) webrtc.block(error.detour);
-      else webrtc.giveUp();
+      else if (error.crowded && !signal.aborted) {
+        this.takesOver = true; // what this tile plays now has the place that it would need
+        leave();
+      } else webrtc.giveUp();
+    }
+  }
+
+  /** Until a picture has come, or could have. Checks are small: that they pass does not tell that pictures do. */
+  async #hear(call, signal) {
+    while (!call.stands || !(await call.decoded())) {
+      await sleep(100, signal);
+      const waited = performance.now() - call.answered;
+      if (call.broken || (!call.stands && waited > CONNECT)) throw unreachable();
+      if (waited <= HANDSHAKE) continue;
+      if (this.expecting()) throw silent();
+      return;
     }
   }
 }
