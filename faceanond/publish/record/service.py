@@ -261,8 +261,8 @@ class Recordings:
             for name in gone:
                 self._index.discard(name)
                 self._deleted.setdefault(name.camera, Counter())[some[name].reason] += 1
-            for reason, count in Counter(some[name].reason for name in gone).items():
-                log.info("recordings deleted", reason=reason, count=count)
+            for (camera, reason), count in Counter((name.camera, some[name].reason) for name in gone).items():
+                log.info("recordings deleted", camera=camera, reason=reason, count=count)
             if failure is not None:
                 raise failure
 

@@ -128,13 +128,17 @@ async def test_recordings_go_when_they_are_too_old_also_those_of_cameras_that_ar
     names = [Name("yard", NOW - 3 * HOUR), Name("attic", NOW - 3 * HOUR), Name("yard", NOW - HOUR)]
     await asyncio.to_thread(folder.mkdir)
     await asyncio.to_thread(old, folder, *names)
-    async with running(folder, clock, keep=7200.0) as made:
-        await until(lambda: made.found() == [NOW - HOUR])
-        await until(lambda: made.found("attic") == [])
-        assert made.recordings.status("yard").deleted == {"age": 1}
-        assert made.recordings.status("attic").deleted == {"age": 1}
-        await clock.advance(HOUR / 1000 + 20)
-        await until(lambda: made.found() == [])
+    with structlog.testing.capture_logs() as told:
+        async with running(folder, clock, keep=7200.0) as made:
+            await until(lambda: made.found() == [NOW - HOUR])
+            await until(lambda: made.found("attic") == [])
+            assert made.recordings.status("yard").deleted == {"age": 1}
+            assert made.recordings.status("attic").deleted == {"age": 1}
+            await clock.advance(HOUR / 1000 + 20)
+            await until(lambda: made.found() == [])
+    lines = [line for line in told if line["event"] == "recordings deleted"]
+    assert sorted(line["camera"] for line in lines) == ["attic", "yard", "yard"]
+    assert {(line["reason"], line["count"]) for line in lines} == {("age", 1)}
     assert await asyncio.to_thread(files, folder) == []
 
 
