@@ -18,7 +18,7 @@ LAYERS = [
     },
     {"status", "tls", "sockets"},
     {"config"},
-    {"access", "logins", "shares"},
+    {"access", "logins", "shares", "watching"},
     {"connections"},
     {"detect"},
     {"capture", "inference", "track", "anonymise", "publish"},

@@ -42,6 +42,7 @@ from faceanond.publish.rtsp.server import RtspServer
 from faceanond.publish.webrtc.service import WhepService
 from faceanond.shares import Shares
 from faceanond.status import InferenceStatus
+from faceanond.watching import STOPPING
 from faceanond.web.app import build
 from faceanond.web.server import serving
 
@@ -187,7 +188,7 @@ class App:
                     task.cancel()
                     await asyncio.wait([task])
                 for pipeline in pipelines.values():
-                    await pipeline.close()
+                    await pipeline.close(STOPPING)
 
     def _hides(self, probing: Executor) -> Callable[[], Awaitable[None]]:
         anonymiser = Anonymiser(CAMERA, self._config.anonymise, clock=self._clock)

@@ -38,7 +38,7 @@ from faceanond.pipeline.sealer import Sealer, SealerStuckError
 from faceanond.pipeline.second import SecondEncoding
 from faceanond.pipeline.spacing import Spacing
 from faceanond.publish.packet import Codec
-from faceanond.publish.stream import Stream
+from faceanond.publish.stream import ENDED, Stream
 from faceanond.ratelimit import RateLimited
 from faceanond.redact import redact
 from faceanond.status import CameraState, CameraStatus
@@ -184,11 +184,11 @@ class CameraPipeline:
             await self._sealer.close()
             self._sealer = Sealer(self.name, self.settings, clock=self._clock)
 
-    async def close(self) -> None:
-        """Ends the viewers' streams and the sealing thread."""
-        self.stream.close()
+    async def close(self, reason: str = ENDED) -> None:
+        """Ends the viewers' streams, for that reason, and the sealing thread."""
+        self.stream.close(reason)
         if self.vp8 is not None:
-            self.vp8.close()
+            self.vp8.close(reason)
         self._follower.close()
         await self._sealer.close()
 

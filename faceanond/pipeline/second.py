@@ -19,7 +19,7 @@ from faceanond.clock import Clock
 from faceanond.config.model import Encode
 from faceanond.errors import EncodeError
 from faceanond.publish.packet import Codec, EncodedPacket
-from faceanond.publish.stream import Stream
+from faceanond.publish.stream import ENDED, Stream
 from faceanond.publish.vp8 import Vp8Encoder
 from faceanond.ratelimit import RateLimited
 
@@ -82,9 +82,9 @@ class SecondEncoding:
             self._waiting = None
             await self._release()
 
-    def close(self) -> None:
-        """Ends the viewers' streams."""
-        self.stream.close()
+    def close(self, reason: str = ENDED) -> None:
+        """Ends the viewers' streams, for that reason."""
+        self.stream.close(reason)
 
     async def _encode(self, frame: AnonymisedFrame) -> None:
         if self._thread is None:

@@ -29,10 +29,11 @@ KEYFRAME_SPACING = 1.0
 FRESH = 0.5
 """A viewer who joins so soon after a keyframe starts with that one, at once, instead of costing everybody another.
 It runs so much behind the others until its player catches up, so not longer."""
+ENDED = "the camera's stream has ended"
 
 
 class StreamClosedError(Exception):
-    """Nothing more will come from this stream."""
+    """Nothing more will come from this stream; the message is the reason."""
 
 
 class Role(Enum):
@@ -92,7 +93,7 @@ class Reader:
                 return packet
             self._arrived.clear()
             await self._arrived.wait()
-        raise StreamClosedError
+        raise StreamClosedError(self._stream.ended)
 
     def close(self) -> None:
         """Leaves the stream and frees the ring; safe twice."""
@@ -149,6 +150,8 @@ class Stream:
         self._parameter_sets: ParameterSets | None = None
         self._described = asyncio.Event()
         self._closed = False
+        self.ended = ""
+        """Why nothing more comes; empty while something may."""
 
     @property
     def parameter_sets(self) -> ParameterSets | None:
@@ -206,7 +209,7 @@ class Stream:
         Raises StreamClosedError after `close`.
         """
         if self._closed:
-            raise StreamClosedError
+            raise StreamClosedError(self.ended)
         reader = Reader(self, protocol, role=role, room=room)
         self._readers.add(reader)
         if role is Role.VIEWER:
@@ -235,11 +238,13 @@ class Stream:
         """The parameter sets of an H.264 stream, as soon as there are some. Raises StreamClosedError."""
         await self._described.wait()
         if self._parameter_sets is None:
-            raise StreamClosedError
+            raise StreamClosedError(self.ended)
         return self._parameter_sets
 
-    def close(self) -> None:
-        """Ends every reader; safe twice."""
+    def close(self, reason: str = ENDED) -> None:
+        """Ends every reader, for a reason that viewers and the log are told; safe twice."""
+        if not self._closed:
+            self.ended = reason
         self._closed = True
         self._described.set()
         for reader in tuple(self._readers):

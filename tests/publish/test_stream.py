@@ -249,3 +249,17 @@ async def test_a_reader_may_have_a_ring_of_its_own_size(stream: Stream) -> None:
     heavy = stream.subscribe("record", room=Room(200, 1000))
     feed(stream, "Kppp", first=200, size=400)
     assert await drain(heavy) == [200, 201]
+
+
+async def test_why_a_stream_has_ended_is_told_to_whoever_reads_on(clock: FakeClock) -> None:
+    stream = Stream("yard", clock=clock)
+    reader = stream.subscribe("rtsp")
+    assert stream.ended == ""
+    stream.close("server stopping")
+    stream.close("again")
+    with pytest.raises(StreamClosedError, match=r"^server stopping$"):
+        await reader.get()
+    with pytest.raises(StreamClosedError, match=r"^server stopping$"):
+        stream.subscribe("rtsp")
+    with pytest.raises(StreamClosedError, match=r"^server stopping$"):
+        await stream.described()
