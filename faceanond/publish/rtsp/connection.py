@@ -27,6 +27,7 @@ from faceanond.publish.rtsp.transport import OverTcp, OverUdp
 from faceanond.publish.stream import Stream, StreamClosedError
 from faceanond.ratelimit import RateLimited
 from faceanond.shares import OverShareError, Place, Shares
+from faceanond.watching import DEFECT, LEFT, STOPPING, Watch, Who
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +82,7 @@ class Connection:
         self._parser = Parser()
         self._session: Session | None = None
         self._place: Place | None = None
+        self._watch: Watch | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._began = self._heard = shared.clock.monotonic()
         self._second, self._messages = self._began, 0
@@ -99,27 +101,25 @@ class Connection:
         }
 
     @property
+    def _who(self) -> Who:
+        viewer = self._login.viewer
+        return Who(viewer.name if viewer is not None else "", self.client)
+
+    @property
     def busy(self) -> bool:
         """Whether a player is set up on it."""
         return self._session is not None
 
     async def run(self) -> None:
         """Serves the client until either side has had enough."""
+        reason = STOPPING  # nobody else cancels it
         try:
-            async with asyncio.TaskGroup() as self._tasks:
-                if self._tls is not None:
-                    await self._shake_hands(self._tls)
-                await self._serve()
-                if self._session is not None:
-                    await self._session.pause()
-        except* StreamClosedError:
-            if self._session is not None:
-                log.info("player dropped", client=self.client, reason="its camera was taken away")
-        except* OSError as errors:
-            # The peer is gone in one of the many ways that a network knows.
-            log.debug("connection lost", client=self.client, reason=str(errors.exceptions[0]))
+            reason = await self._converse()
+        except Exception:
+            reason = DEFECT
+            raise
         finally:
-            self._end_session()
+            self._end_session(reason)
             if self._mute:
                 self.abort()
             else:
@@ -138,16 +138,30 @@ class Connection:
         elif self._login.viewer is None and now - self._began >= IDLE:
             reason = "nobody logged in"
         if reason is not None:
-            if self._session is not None:
-                log.info("player dropped", client=self.client, reason=reason)
-            else:
-                log.debug("connection dropped", client=self.client, reason=reason)
-            self._end_session()
+            log.debug("connection dropped", client=self.client, reason=reason)
+            self._end_session(reason)
             self.abort()
 
     def abort(self) -> None:
         """Cuts the connection; reading and writing fail at once, which ends `run`."""
         self._writer.transport.abort()
+
+    async def _converse(self) -> str:
+        """Serves the client; gives the reason why that is over."""
+        reason = LEFT
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                if self._tls is not None:
+                    await self._shake_hands(self._tls)
+                await self._serve()
+                if self._session is not None:
+                    await self._session.pause()
+        except* StreamClosedError as errors:
+            reason = str(errors.exceptions[0])
+        except* OSError as errors:
+            # The peer is gone in one of the many ways that a network knows.
+            log.debug("connection lost", client=self.client, reason=str(errors.exceptions[0]))
+        return reason
 
     async def _shake_hands(self, context: ssl.SSLContext) -> None:
         """Raises OSError (TimeoutError, ConnectionError, ssl.SSLError) when it does not come to a secure connection."""
@@ -256,16 +270,15 @@ class Connection:
         try:
             session.set_up(await self._delivery(wanted, session))
         except RtspError:
-            self._end_session()
+            self._end_session(LEFT)
             raise
         chosen = f"{session.delivery.transport_header};ssrc={session.packetiser.ssrc:08X}"
         return Response(headers={"Transport": chosen, "Session": f"{session.id};timeout={TIMEOUT}"})
 
     def _begin_session(self, stream: Stream) -> Session:
         """Raises RtspError when there is no place for it."""
-        viewer = self._login.viewer
         try:
-            place = self._shared.shares.take(viewer.name if viewer is not None else "", PROTOCOL)
+            place = self._shared.shares.take(self._who.viewer, PROTOCOL)
         except OverShareError as error:
             raise RtspError(503, str(error), headers={"Retry-After": str(error.retry_after)}) from None
         if self._shared.sessions >= self._shared.max_sessions:
@@ -297,18 +310,19 @@ class Connection:
         assert self._tasks is not None
         # Packets follow the answer, never overtake it.
         self._after = partial(session.start, first, self._tasks)
-        log.info(
-            "player started",
-            client=self.client,
-            viewer=self._login.viewer.name if self._login.viewer is not None else "",
-            camera=session.stream.camera,
+        self._watch = Watch(
+            session.stream.camera,
+            self._who,
+            protocol=PROTOCOL,
             transport="tls" if self._tls is not None else session.delivery.name,
+            clock=self._clock,
         )
         return Response(headers={**headers, "RTP-Info": info})
 
     async def _pause(self, request: Request) -> Response:
         session = self._required(request)
         await session.pause()
+        self._stop_watching("paused")
         return Response(headers={"Session": session.id})
 
     async def _parameter(self, request: Request) -> Response:
@@ -320,7 +334,7 @@ class Connection:
     async def _teardown(self, request: Request) -> Response:
         session = self._required(request)
         await session.pause()
-        self._end_session()
+        self._end_session(LEFT)
         return Response()
 
     # What the methods need
@@ -345,9 +359,14 @@ class Connection:
         if told := self._shared.refused.note(reason, self._clock.monotonic()):
             log.warning("client refused", client=self.client, reason=told.last, count=told.count)
 
-    def _end_session(self) -> None:
+    def _stop_watching(self, reason: str) -> None:
+        if self._watch is not None:
+            self._watch.end(reason)
+            self._watch = None
+
+    def _end_session(self, reason: str) -> None:
+        self._stop_watching(reason)
         if self._session is not None:
-            log.info("player left", client=self.client, camera=self._session.stream.camera)
             self._session.end()
             self._session = None
             self._shared.sessions -= 1
