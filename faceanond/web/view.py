@@ -69,11 +69,18 @@ class Recordings(Protocol):
 class Whep(Protocol):
     """Answers viewers' offers; `publish/webrtc/service` is the real one and names the errors.
 
-    `owner` is the viewer who asks: a session is there for the one alone who made it.
+    `owner` is the viewer who asks: a session is there for the one alone who made it. `client` is for the log.
     """
 
     async def offer(
-        self, camera: str, sdp: str, *, local: str | None = None, remote: str | None = None, owner: str = ""
+        self,
+        camera: str,
+        sdp: str,
+        *,
+        local: str | None = None,
+        remote: str | None = None,
+        owner: str = "",
+        client: str = "",
     ) -> Answer: ...
 
     async def end(self, session_id: str, *, camera: str, owner: str = "") -> bool: ...

@@ -33,6 +33,7 @@ from faceanond.web.guard import Guard, is_preflight
 from faceanond.web.limit import OfferLimit
 from faceanond.web.problem import ProblemError
 from faceanond.web.view import Fleet, Whep
+from faceanond.web.who import who
 
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
@@ -83,7 +84,8 @@ class WhepRoutes:
         sdp = await _text(request)
         try:
             local, remote = _ends(request)
-            answer = await self._service.offer(name, sdp, local=local, remote=remote, owner=viewer_of(request).name)
+            owner, client = who(request)
+            answer = await self._service.offer(name, sdp, local=local, remote=remote, owner=owner, client=client)
         except OverShareError as error:
             raise _later(HTTPStatus.TOO_MANY_REQUESTS, str(error), error.retry_after) from None
         except OfferError as error:

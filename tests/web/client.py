@@ -30,15 +30,24 @@ class Answering:
         self.error = error
         self.offers: list[tuple[str, str, str | None]] = []
         self.remotes: list[str | None] = []
+        self.clients: list[str] = []
         self.sessions = {"s3cret": ("lobby", "")}
         self.ended: dict[str, tuple[str, str]] = {}
         self.fragments: list[str] = []
 
     async def offer(
-        self, camera: str, sdp: str, *, local: str | None = None, remote: str | None = None, owner: str = ""
+        self,
+        camera: str,
+        sdp: str,
+        *,
+        local: str | None = None,
+        remote: str | None = None,
+        owner: str = "",
+        client: str = "",
     ) -> Answer:
         self.offers.append((camera, sdp, local))
         self.remotes.append(remote)
+        self.clients.append(client)
         if self.error is not None:
             raise self.error
         self.sessions["s3cret"] = (camera, owner)

@@ -29,6 +29,7 @@ async def test_the_way_between_a_proxy_and_us_is_not_taken_for_the_viewers(heade
             assert response.status == 201
         assert whep.offers == [("lobby", "v=0\r\n", None)]
         assert whep.remotes == [None]
+        assert whep.clients == ["127.0.0.1"], "for the log, where anybody could write another one into that header"
 
 
 async def test_an_offer_is_answered_with_a_session_to_end() -> None:

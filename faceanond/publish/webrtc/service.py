@@ -28,6 +28,7 @@ from faceanond.publish.webrtc.session import PROTOCOL, Session
 from faceanond.publish.webrtc.shared_port import SharedPort
 from faceanond.publish.webrtc.tcp_port import TcpPort
 from faceanond.shares import Shares
+from faceanond.watching import DEFECT, LEFT, STOPPING
 
 log = structlog.get_logger(__name__)
 
@@ -126,7 +127,7 @@ class WhepService:
         group, self._group = self._group, None
         assert group is not None
         for session in self._sessions.values():
-            session.end("server stopping")
+            session.end(STOPPING)
         if self._watch is not None:
             self._watch.cancel()
         try:
@@ -140,10 +141,17 @@ class WhepService:
             await asyncio.Event().wait()
 
     async def offer(
-        self, camera: str, sdp: str, *, local: str | None = None, remote: str | None = None, owner: str = ""
+        self,
+        camera: str,
+        sdp: str,
+        *,
+        local: str | None = None,
+        remote: str | None = None,
+        owner: str = "",
+        client: str = "",
     ) -> Answer:
-        """Answers a viewer's offer; `local` is the address of ours on which it came, `remote` the viewer's, `owner`
-        whose session it will be.
+        """Answers a viewer's offer; `local` is the address of ours on which it came, `remote` the viewer's, where they
+        show how it is reached, `owner` whose session it will be, and `client` the address that the log names.
 
         Raises MalformedOfferError, UnsupportedOfferError, NoStreamError, OverShareError, TooManyViewersError, or plain
         OfferError when the service stops meanwhile.
@@ -174,6 +182,7 @@ class WhepService:
                 clock=self._clock,
                 place=place,
                 owner=owner,
+                client=client,
             )
             task = self._group.create_task(self._serve(session), name=f"webrtc session {camera}")
             self._sessions[session.id] = session
@@ -195,7 +204,7 @@ class WhepService:
         if session is None:
             ended = self._ended.get(session_id)
             return ended is not None and ended == (camera or ended[0], owner)
-        session.end("viewer left")
+        session.end(LEFT)
         return True
 
     def has(self, session_id: str, *, camera: str, owner: str = "") -> bool:
@@ -223,6 +232,7 @@ class WhepService:
         try:
             await session.run()
         except Exception:  # One viewer's trouble must not end the group, that is all viewers.
+            session.end(DEFECT)
             self.failed += 1
             log.exception("viewer session failed", camera=session.camera)
 

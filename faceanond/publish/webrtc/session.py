@@ -23,6 +23,7 @@ from faceanond.publish.webrtc.sdp import Offer, write_answer
 from faceanond.publish.webrtc.track import PassthroughTrack
 from faceanond.publish.webrtc.trickle import Trickle
 from faceanond.shares import Place
+from faceanond.watching import Watch, Who
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,7 @@ class Session:
 
     `stream` is the camera's in the codec of the offer. `place` is the owner's for this session; it is given back as
     soon as the session is to end, so that a page that leaves one camera for another need not wait until all is closed.
+    `client` is the address that the log names.
     """
 
     def __init__(
@@ -58,10 +60,13 @@ class Session:
         clock: Clock,
         place: Place,
         owner: str = "",
+        client: str = "",
     ) -> None:
         self.id = secrets.token_urlsafe(24)
         self.camera = camera
         self.owner = owner
+        self._who = Who(owner, client)
+        self._watch: Watch | None = None
         self._stream = stream
         self._offer = offer
         self._configuration = configuration
@@ -85,6 +90,8 @@ class Session:
             self._reason = reason
             self._over.set()
             self._place.release()
+            if self._watch is not None:
+                self._watch.end(reason)
 
     def refuse(self, error: OfferError) -> None:
         """Gives the viewer an error for an answer, unless it has its answer already; and ends."""
@@ -122,15 +129,16 @@ class Session:
             self._listen(peer.connection, peer.track)
             await self._negotiate(peer.connection)
             async with asyncio.TaskGroup() as group:
-                watch = group.create_task(self._watch(), name=f"webrtc watch {self.camera}")
+                watch = group.create_task(self._look(), name=f"webrtc watch {self.camera}")
                 await self._over.wait()
                 watch.cancel()
         if ignored := self._offer.ignored + self._trickle.ignored:
             log.debug("too many candidates", camera=self.camera, ignored=ignored)
-        if self._started:
-            log.info("viewer left", camera=self.camera, reason=self._reason)
-        else:
-            log.info("viewer did not get through", camera=self.camera, reason=self._reason)
+        if not self._started:
+            viewer, client = self._who
+            log.info(
+                "viewer did not get through", camera=self.camera, viewer=viewer, client=client, reason=self._reason
+            )
         if self._defect is not None:
             raise self._defect
 
@@ -144,12 +152,15 @@ class Session:
         def started() -> None:
             self._started = True
             self._hear()
-            log.info("viewer joined", camera=self.camera)
+            if not self._over.is_set():
+                self._watch = Watch(
+                    self.camera, self._who, protocol=PROTOCOL, codec=self._offer.codec.value, clock=self._clock
+                )
 
         connection.on("connectionstatechange", changed)
         track.on("started", started)
         track.on("failed", self._fail)
-        track.on("exhausted", lambda: self.end("stream ended"))
+        track.on("exhausted", lambda: self.end(self._stream.ended))
         track.on("ended", lambda: self.end("viewer gone"))
 
     def _fail(self, error: Exception) -> None:
@@ -177,7 +188,7 @@ class Session:
                 level = 0 if sets is None else sets.level_idc
                 self._answer.set_result(write_answer(self._offer, connection.localDescription.sdp, level=level))
 
-    async def _watch(self) -> None:
+    async def _look(self) -> None:
         """Ends the session when the viewer does not get through, or falls silent."""
         await self._clock.sleep(HANDSHAKE)
         if not self._started:
