@@ -57,7 +57,7 @@ def build(
     guard.install(app)
     Auth(access, failures or FailedLogins(clock)).install(app)
     WhepRoutes(fleet, whep, guard, clock, ice_servers).install(app)
-    Mp4Routes(fleet, settings, shares or Shares({}, clock=clock)).install(app)
+    Mp4Routes(fleet, settings, shares or Shares({}, clock=clock), clock).install(app)
     if recordings is not None:
         RecordingRoutes(fleet, recordings).install(app)
     _Routes(fleet, health, metrics, versions or dict).install(app)

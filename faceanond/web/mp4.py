@@ -12,23 +12,23 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from http import HTTPStatus
 
-import structlog
 from aiohttp import WSCloseCode, hdrs, web
 
+from faceanond.clock import Clock
 from faceanond.config.model import Http
 from faceanond.publish.mp4_feed import AT_ONCE, EXACT, HOLD, PROTOCOL, Mp4Feed, SizeChangedError, Timing
 from faceanond.publish.packet import CLOCK_RATE
 from faceanond.publish.stream import Stream, StreamClosedError
 from faceanond.shares import OverShareError, Place, Shares
+from faceanond.watching import DEFECT, LEFT, Watch
 from faceanond.web.auth import camera_of, viewer_of
 from faceanond.web.problem import ProblemError
 from faceanond.web.receiver import Receiver, ReceiverGoneError
 from faceanond.web.view import Fleet
-
-log = structlog.get_logger(__name__)
+from faceanond.web.who import who
 
 START_WITHIN = 5.0
 """Seconds for the first keyframe: a camera that has pictures makes one within a second or two."""
@@ -51,9 +51,10 @@ HEADERS = {
 class Mp4Routes:
     """The handlers of `/cameras/NAME/stream.mp4` and `/cameras/NAME/stream.ws`."""
 
-    def __init__(self, fleet: Fleet, settings: Http, shares: Shares) -> None:
+    def __init__(self, fleet: Fleet, settings: Http, shares: Shares, clock: Clock) -> None:
         self._fleet = fleet
         self._shares = shares
+        self._clock = clock
         self._most = settings.max_streams
         self._viewers = 0
 
@@ -72,7 +73,7 @@ class Mp4Routes:
         response.force_close()
         receiver = Receiver(request.transport)
         with self._place(request), suppress(*ENDS):
-            async with _watching(stream, EXACT) as feed:
+            async with self._watching(request, stream, EXACT, "http") as feed:
                 media_type, head = await _begun(feed)
                 response.headers[hdrs.CONTENT_TYPE] = media_type
                 await receiver.take(response.prepare(request))
@@ -94,7 +95,8 @@ class Mp4Routes:
         code, words = WSCloseCode.GOING_AWAY, "the camera's stream has ended"
         try:
             with self._place(request):
-                trouble = await _talk(stream, channel, Receiver(request.transport))
+                watching = self._watching(request, stream, AT_ONCE, "websocket")
+                trouble = await _talk(watching, channel, Receiver(request.transport), camera=stream.camera)
         except ProblemError as error:
             trouble = error
         if trouble is not None:
@@ -108,6 +110,25 @@ class Mp4Routes:
         if stream is None:
             raise _no_stream()
         return stream
+
+    @asynccontextmanager
+    async def _watching(
+        self, request: web.Request, stream: Stream, timing: Timing, transport: str
+    ) -> AsyncIterator[Mp4Feed]:
+        """A feed of the stream, whose beginning and end are told to the log."""
+        async with Mp4Feed(stream, timing) as feed:
+            watch = Watch(stream.camera, who(request), protocol=PROTOCOL, transport=transport, clock=self._clock)
+            reason = LEFT
+            try:
+                yield feed
+            except (*ENDS, ProblemError) as error:
+                reason = str(error)
+                raise
+            except Exception:
+                reason = DEFECT
+                raise
+            finally:
+                watch.end(stream.ended or reason)
 
     @contextmanager
     def _place(self, request: web.Request) -> Iterator[None]:
@@ -148,12 +169,14 @@ async def _send(feed: Mp4Feed, channel: web.WebSocketResponse, receiver: Receive
                 await receiver.take(channel.send_bytes(await receiver.following(feed)))
 
 
-async def _talk(stream: Stream, channel: web.WebSocketResponse, receiver: Receiver) -> ProblemError | None:
+async def _talk(
+    watching: AbstractAsyncContextManager[Mp4Feed], channel: web.WebSocketResponse, receiver: Receiver, *, camera: str
+) -> ProblemError | None:
     """Sends until one end has enough. Gives the trouble when the camera sends no picture."""
 
     async def serve() -> ProblemError | None:
         with suppress(*ENDS):
-            async with _watching(stream, AT_ONCE) as feed:
+            async with watching as feed:
                 try:
                     await _send(feed, channel, receiver)
                 except ProblemError as error:
@@ -166,27 +189,12 @@ async def _talk(stream: Stream, channel: web.WebSocketResponse, receiver: Receiv
             await channel.receive()
 
     async with asyncio.TaskGroup() as tasks:
-        sending = tasks.create_task(serve(), name=f"mp4 viewer {stream.camera}")
-        hearing = tasks.create_task(hear(), name=f"mp4 viewer {stream.camera} speaks")
+        sending = tasks.create_task(serve(), name=f"mp4 viewer {camera}")
+        hearing = tasks.create_task(hear(), name=f"mp4 viewer {camera} speaks")
         await asyncio.wait((sending, hearing), return_when=asyncio.FIRST_COMPLETED)
         sending.cancel()
         hearing.cancel()
     return None if sending.cancelled() else sending.result()
-
-
-@asynccontextmanager
-async def _watching(stream: Stream, timing: Timing) -> AsyncIterator[Mp4Feed]:
-    """A feed of the stream, whose beginning and end are told to the log."""
-    log.info("viewer joined", camera=stream.camera, protocol=PROTOCOL)
-    reason = "left"
-    try:
-        async with Mp4Feed(stream, timing) as feed:
-            yield feed
-    except (*ENDS, ProblemError) as error:
-        reason = str(error)
-        raise
-    finally:
-        log.info("viewer left", camera=stream.camera, protocol=PROTOCOL, reason=reason)
 
 
 def _no_stream() -> ProblemError:

@@ -4,20 +4,24 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import WSCloseCode, WSMsgType, web
 from aiohttp.test_utils import TestClient, TestServer
+from structlog.testing import capture_logs
 
-from faceanond.access import OPEN
+from faceanond.access import OPEN, Access
 from faceanond.clock import SystemClock
+from faceanond.config.load import parse as parse_config
 from faceanond.config.model import Http
 from faceanond.publish import fmp4, h264
+from faceanond.publish.mp4_feed import Mp4Feed
 from faceanond.publish.packet import EncodedPacket
 from faceanond.publish.stream import Stream
+from faceanond.watching import STOPPING
 from faceanond.web import mp4, receiver
 from faceanond.web.app import build
 from tests.publish.sealed import packet
@@ -291,3 +295,70 @@ async def test_viewers_who_come_and_go_leave_nothing_behind() -> None:
             await joined(stream, 0)
         names = [task.get_name() for task in asyncio.all_tasks()]
         assert not [name for name in names if name.startswith("mp4 viewer")]
+
+
+# Who watched
+
+
+def told_of(lines: list[MutableMapping[str, Any]]) -> list[MutableMapping[str, Any]]:
+    return [line for line in lines if line["event"].startswith("viewer ")]
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [("leaves", "left"), ("stops", "server stopping"), ("stuck", "takes too little"), ("broken", "internal error")],
+)
+async def test_the_log_tells_who_watches_how_long_and_why_no_longer(
+    way: Callable[[Client], str], how: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver, "STUCK", 0.2)
+    monkeypatch.setattr(receiver, "LOOK", 0.01)
+    with capture_logs() as told:
+        async with watching() as (client, stream), greedy(client, way(client)) as writer:
+            await joined(stream)
+            write(stream, 0)
+            match how:
+                case "leaves":
+                    writer.transport.abort()
+                case "stops":
+                    stream.close(STOPPING)
+                case "stuck":
+                    index = 1
+                    while stream.viewers()["mp4"]:
+                        stream.write(fresh(index, size=LARGE))
+                        index += 1
+                        await asyncio.sleep(0.001)
+                case "broken":
+                    monkeypatch.setattr(Mp4Feed, "get", broken)
+                    write(stream, 1)
+            await joined(stream, 0)
+    came, left = told_of(told)
+    same = {
+        "log_level": "info",
+        "camera": "lobby",
+        "viewer": "",
+        "client": "127.0.0.1",
+        "protocol": "mp4",
+        "transport": "http" if way is plain else "websocket",
+    }
+    assert came == {"event": "viewer joined", **same}
+    assert 0 <= left.pop("seconds") < 60
+    assert left == {"event": "viewer left", **same, "reason": reason}
+
+
+async def broken(_: Mp4Feed) -> bytes:
+    raise ValueError("a defect")
+
+
+async def test_the_log_names_the_viewer_that_logged_in() -> None:
+    viewers = parse_config('[viewers.guard]\ntoken = "guards-secret-token"', "c.toml").viewers
+    fleet = Cameras(Camera("lobby"))
+    stream = fleet.streams["lobby"] = Stream("lobby", clock=SystemClock())
+    app = build(fleet, Answering(), Pulse(), exposition, Http(), access=Access(viewers))
+    login = {"Authorization": "Bearer guards-secret-token"}
+    with capture_logs() as told:
+        async with TestClient(TestServer(app)) as client, client.ws_connect(SOCKET, headers=login):
+            await joined(stream)
+            stream.close(STOPPING)
+    assert [line["viewer"] for line in told_of(told)] == ["guard", "guard"]
