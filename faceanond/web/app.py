@@ -16,15 +16,17 @@ from faceanond.config.model import Http, IceServer
 from faceanond.logins import FailedLogins
 from faceanond.shares import Shares
 from faceanond.status import CameraStatus
+from faceanond.watching import Fetches
 from faceanond.web.api import camera_json
 from faceanond.web.assets import ASSETS
 from faceanond.web.auth import Auth, camera_of, viewer_of
 from faceanond.web.guard import Guard
 from faceanond.web.mp4 import Mp4Routes
 from faceanond.web.recordings import RecordingRoutes
-from faceanond.web.snapshots import snapshot
+from faceanond.web.snapshots import TELL_EVERY, snapshot
 from faceanond.web.view import Fleet, Health, Recordings, Whep
 from faceanond.web.whep import LARGEST_OFFER, WhepRoutes
+from faceanond.web.who import who
 
 Metrics = Callable[[str | None], Awaitable[tuple[bytes, str]]]
 """From the request's Accept header to the exposition and its content type."""
@@ -59,8 +61,8 @@ def build(
     WhepRoutes(fleet, whep, guard, clock, ice_servers).install(app)
     Mp4Routes(fleet, settings, shares or Shares({}, clock=clock), clock).install(app)
     if recordings is not None:
-        RecordingRoutes(fleet, recordings).install(app)
-    _Routes(fleet, health, metrics, versions or dict).install(app)
+        RecordingRoutes(fleet, recordings, clock).install(app)
+    _Routes(fleet, health, metrics, versions or dict, clock).install(app)
     return app
 
 
@@ -68,12 +70,18 @@ class _Routes:
     """Everything but video: pages, snapshots, status, metrics, health."""
 
     def __init__(
-        self, fleet: Fleet, health: Health, metrics: Metrics, versions: Callable[[], Mapping[str, Any]]
+        self,
+        fleet: Fleet,
+        health: Health,
+        metrics: Metrics,
+        versions: Callable[[], Mapping[str, Any]],
+        clock: Clock,
     ) -> None:
         self._fleet = fleet
         self._health = health
         self._metrics = metrics
         self._versions = versions
+        self._snapshots = Fetches("snapshot watched", interval=TELL_EVERY, clock=clock)
 
     def install(self, app: web.Application) -> None:
         get = app.router.add_get
@@ -104,7 +112,10 @@ class _Routes:
         return _file(request, "icon.svg")
 
     async def snapshot(self, request: web.Request) -> web.Response:
-        return await snapshot(request, camera_of(request, self._fleet))
+        answer = await snapshot(request, camera_of(request, self._fleet))
+        if request.method != hdrs.METH_HEAD:
+            self._snapshots.note(request.match_info["name"], who(request))
+        return answer
 
     async def list_cameras(self, request: web.Request) -> web.Response:
         viewer = viewer_of(request)

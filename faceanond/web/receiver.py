@@ -1,4 +1,4 @@
-"""One viewer's connection while a stream runs over it: how long it may stand still, and how we hear that it is gone."""
+"""One viewer's connection while pictures run over it: how long it may stand still, and how we hear that it is gone."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ class ReceiverGoneError(Exception):
     """Nobody takes the stream any more; the message is the reason."""
 
 
+class TooSlowError(ReceiverGoneError):
+    """It is there, and was cut off because it takes too little."""
+
+
 class Receiver:
     """Bounds what a viewer's connection holds and how long it may hold it. Closed by aiohttp, or cut off here.
 
@@ -30,15 +34,17 @@ class Receiver:
         if connection is not None:
             tune(connection)
 
-    async def take(self, sending: Awaitable[object]) -> None:
-        """Waits for something to be sent. Raises ReceiverGoneError when it is not taken, having cut it off."""
+    async def take(self, sending: Awaitable[object], *, within: float | None = None) -> None:
+        """Waits for something to be sent. Raises ReceiverGoneError when it is not taken (within STUCK seconds unless
+        told otherwise), having cut it off.
+        """
         try:
-            async with asyncio.timeout(STUCK):
+            async with asyncio.timeout(STUCK if within is None else within):
                 await sending
         except TimeoutError:
             if self._transport is not None:
                 self._transport.abort()
-            raise ReceiverGoneError("takes nothing") from None
+            raise TooSlowError("takes too little") from None
         except ConnectionError:
             raise ReceiverGoneError("left") from None
 

@@ -7,10 +7,11 @@ kept by browsers or proxies: when a recording is deleted, it is to be gone.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -19,13 +20,18 @@ from urllib.parse import urlencode
 import structlog
 from aiohttp import ETag, hdrs, web
 
+from faceanond.buckets import network_of
+from faceanond.clock import Clock
 from faceanond.errors import RecordFault
 from faceanond.publish.record.faults import RecordError
 from faceanond.publish.record.index import Segment
 from faceanond.publish.record.playback import Playback
+from faceanond.watching import Fetches, Who
 from faceanond.web.auth import camera_of
 from faceanond.web.problem import ProblemError
+from faceanond.web.receiver import Receiver, ReceiverGoneError, TooSlowError
 from faceanond.web.view import Fleet, Recordings
+from faceanond.web.who import who
 
 log = structlog.get_logger(__name__)
 
@@ -35,10 +41,18 @@ PAGE, LARGEST_PAGE = 100, 1000
 """Recordings in one answer, unless asked otherwise, and at most."""
 PIECE = 256 * 1024
 """Bytes read at once: a second at the default bit rate, and what each download holds in memory."""
-DOWNLOADS = 16
+DOWNLOADS = 32
 """Recordings that are handed out at the same time; live pictures go first."""
-STALLED = 30.0
-"""Seconds that a client may take for one piece."""
+SHARE = 8
+"""Of these for one viewer, by address where there is no login: a browser asks for up to three parts of what it plays at
+once, and may have a few pages open."""
+SLOW = 20.0
+"""Seconds that a client may take for one piece: 100 kbit/s. One that takes less holds its place for others, and does
+not watch: a browser whose video pauses asks for the rest when it goes on."""
+RETRY = 10
+"""Seconds after which it makes sense to ask again."""
+TELL_EVERY = 60.0
+"""Seconds between two lines about one viewer and one recording: a browser asks for many parts of each."""
 FOREVER = 253_402_300_799_000
 """Milliseconds: the end of the year 9999."""
 
@@ -46,10 +60,13 @@ FOREVER = 253_402_300_799_000
 class RecordingRoutes:
     """The routes below `/api/cameras/NAME/recordings` and `/cameras/NAME/recordings`."""
 
-    def __init__(self, fleet: Fleet, recordings: Recordings) -> None:
+    def __init__(self, fleet: Fleet, recordings: Recordings, clock: Clock) -> None:
         self._fleet = fleet
         self._recordings = recordings
-        self._downloads = 0
+        # Viewer, or network where there is no login -> what is handed out to it now.
+        self._downloads: Counter[str] = Counter()
+        self._watched = Fetches("recording watched", interval=TELL_EVERY, clock=clock)
+        self._broken = Fetches("recording broken off", interval=TELL_EVERY, clock=clock)
 
     def install(self, app: web.Application) -> None:
         app.router.add_get("/api/cameras/{name}/recordings", self.list)
@@ -74,35 +91,82 @@ class RecordingRoutes:
 
     async def play(self, request: web.Request) -> web.StreamResponse:
         """The file, or a range of it; of one that is being written, what is whole by now."""
-        camera = self._camera(request)
-        if self._downloads >= DOWNLOADS:
-            raise _later(f"{DOWNLOADS} recordings are being handed out already")
-        self._downloads += 1
-        try:
-            playback = await self._recordings.play(camera, request.match_info["file"])
+        camera, asker, file = self._camera(request), who(request), request.match_info["file"]
+        with self._place(asker):
+            try:
+                playback = await self._recordings.play(camera, file)
+            except RecordError as error:
+                raise _unreadable(camera, asker, error) from error
             if playback is None:
                 raise ProblemError(HTTPStatus.NOT_FOUND, "there is no recording of that name (any more)")
             async with playback:
-                return await _send(request, playback)
+                return await self._hand_out(request, playback, asker)
+
+    async def _hand_out(self, request: web.Request, playback: Playback, asker: Who) -> web.StreamResponse:
+        """Tells the log at the beginning, and at the end of what took long."""
+        camera, file = playback.segment.camera, playback.segment.name.file
+        response, start, stop = _head(request, playback)
+        if start == stop:  # nothing but the head is asked for
+            return response
+        receiver = Receiver(request.transport)
+        # The first piece before the head: what cannot be read is an error then, not a broken answer.
+        try:
+            piece = await playback.read(min(PIECE, stop - start), start)
         except RecordError as error:
-            # It names the folder, which is nothing to viewers.
-            log.warning("a recording cannot be read", camera=camera, detail=str(error))
-            raise _later("the disk does not let it be read now; the log says why") from error
+            raise _unreadable(camera, asker, error) from error
+        self._watched.note(camera, asker, file=file)
+        try:
+            await receiver.take(response.prepare(request))
+            while piece:
+                await receiver.take(response.write(piece), within=SLOW)
+                start += len(piece)
+                piece = await playback.read(min(PIECE, stop - start), start) if start < stop else b""
+            if start < stop:
+                raise RecordError(RecordFault.IO, "the file is shorter than it was")
+        except RecordError as error:
+            # Too late for an error's status: an answer that breaks off is no whole one.
+            _tell(camera, asker, error)
+            if request.transport is not None:
+                request.transport.abort()
+        except TooSlowError as error:
+            self._broken.note(camera, asker, file=file, reason=str(error))
+        except ReceiverGoneError:
+            pass  # it left, as a browser does for each jump to another place
         finally:
-            self._downloads -= 1
+            self._watched.note(camera, asker, file=file)
+        return response
+
+    @contextmanager
+    def _place(self, asker: Who) -> Iterator[None]:
+        """One of the places for downloads. Raises ProblemError when there is none, or none for that viewer."""
+        holder = asker.viewer or network_of(asker.client)
+        if self._downloads[holder] >= SHARE:
+            whom = "you have" if asker.viewer else "your address has"
+            detail = f"{whom} {SHARE} recordings under way already, which is the most; close some"
+            raise _later(HTTPStatus.TOO_MANY_REQUESTS, detail)
+        if self._downloads.total() >= DOWNLOADS:
+            raise _later(HTTPStatus.SERVICE_UNAVAILABLE, f"{DOWNLOADS} recordings are being handed out already")
+        self._downloads[holder] += 1
+        try:
+            yield
+        finally:
+            self._downloads[holder] -= 1
+            if not self._downloads[holder]:
+                del self._downloads[holder]
 
     def _camera(self, request: web.Request) -> str:
         camera_of(request, self._fleet)
         return request.match_info["name"]
 
 
-async def _send(request: web.Request, playback: Playback) -> web.StreamResponse:
+def _head(request: web.Request, playback: Playback) -> tuple[web.StreamResponse, int, int]:
+    """The answer but for its body, and which bytes of the file that is: (answer, start, stop)."""
     tag = ETag(f"{playback.segment.start:x}-{playback.size:x}")
     headers = {hdrs.ACCEPT_RANGES: "bytes", hdrs.CACHE_CONTROL: "no-store"}
     if any(known.value == tag.value for known in request.if_none_match or ()):
         unchanged = web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
         unchanged.etag = tag
-        return unchanged
+        return unchanged, 0, 0
     start, stop = _range(request, playback.size, tag)
     response = web.StreamResponse(headers=headers)
     response.content_type = "video/mp4"
@@ -112,23 +176,7 @@ async def _send(request: web.Request, playback: Playback) -> web.StreamResponse:
     if (start, stop) != (0, playback.size):
         response.set_status(HTTPStatus.PARTIAL_CONTENT)
         response.headers[hdrs.CONTENT_RANGE] = f"bytes {start}-{stop - 1}/{playback.size}"
-    # The first piece before the head: what cannot be read is an error then, not a broken answer.
-    piece = b"" if request.method == hdrs.METH_HEAD else await playback.read(min(PIECE, stop - start), start)
-    await response.prepare(request)
-    try:
-        while piece:
-            async with asyncio.timeout(STALLED):
-                await response.write(piece)
-            start += len(piece)
-            piece = await playback.read(min(PIECE, stop - start), start) if start < stop else b""
-        if start < stop and request.method != hdrs.METH_HEAD:
-            raise RecordError(RecordFault.IO, "the file is shorter than it was")
-    except (RecordError, TimeoutError) as error:
-        # Too late for an error's status: an answer that breaks off is no whole one.
-        log.warning("a recording was not handed out to its end", camera=playback.segment.camera, detail=str(error))
-        if request.transport is not None:
-            request.transport.abort()
-    return response
+    return response, start, start if request.method == hdrs.METH_HEAD else stop
 
 
 def _range(request: web.Request, size: int, tag: ETag) -> tuple[int, int]:
@@ -212,5 +260,16 @@ def _number(query: Mapping[str, str], key: str, default: int, most: int) -> int:
     return int(text)
 
 
-def _later(message: str) -> ProblemError:
-    return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, message, {str(hdrs.RETRY_AFTER): "10"})
+def _unreadable(camera: str, asker: Who, error: RecordError) -> ProblemError:
+    # It names the folder, which is nothing to viewers.
+    _tell(camera, asker, error)
+    return _later(HTTPStatus.SERVICE_UNAVAILABLE, "the disk does not let it be read now; the log says why")
+
+
+def _tell(camera: str, asker: Who, error: RecordError) -> None:
+    viewer, client = asker
+    log.warning("a recording cannot be read", camera=camera, viewer=viewer, client=client, detail=str(error))
+
+
+def _later(status: HTTPStatus, message: str) -> ProblemError:
+    return ProblemError(status, message, {str(hdrs.RETRY_AFTER): str(RETRY)})

@@ -12,6 +12,8 @@ from faceanond.web.view import CameraView
 
 CACHING = "private, no-cache"
 """A browser may keep it, and has to ask each time whether it is still the last one; nobody in between may."""
+TELL_EVERY = 600.0
+"""Seconds between two lines in the log about one viewer and one camera: a wall asks every two seconds, all day."""
 
 
 async def snapshot(request: web.Request, camera: CameraView) -> web.Response:

@@ -9,14 +9,18 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientError
+from structlog.testing import capture_logs
 from yarl import URL
 
+from faceanond.clock import Clock
 from faceanond.errors import RecordFault
 from faceanond.publish.record.faults import RecordError
 from faceanond.publish.record.index import Segment
 from faceanond.publish.record.names import Name
 from faceanond.publish.record.playback import Playback
 from faceanond.web import recordings as module
+from tests.conftest import FakeClock
+from tests.waiting import until
 from tests.web.client import Client, serving
 from tests.web.shelf import CONTENT, MORNING, Shelf
 from tests.web.standin import Camera
@@ -24,10 +28,25 @@ from tests.web.standin import Camera
 LIST = "/api/cameras/lobby/recordings"
 
 
+VIEWERS = """
+[viewers.guard]
+token = "guards-secret-token"
+[viewers.porter]
+token = "porters-secret-token"
+"""
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
 @asynccontextmanager
-async def shelf(folder: Path, count: int = 3) -> AsyncIterator[tuple[Client, Shelf]]:
+async def shelf(
+    folder: Path, count: int = 3, *, viewers: str = "", clock: Clock | None = None
+) -> AsyncIterator[tuple[Client, Shelf]]:
     recordings = await asyncio.to_thread(Shelf, folder, count)
-    async with serving(Camera("lobby"), Camera("yard"), recordings=recordings) as client:
+    cameras = Camera("lobby"), Camera("yard")
+    async with serving(*cameras, recordings=recordings, viewers=viewers, clock=clock) as client:
         yield client, recordings
     recordings.threads.close()
 
@@ -248,27 +267,119 @@ async def test_a_disk_that_does_not_answer_is_a_503(tmp_path: Path) -> None:
             assert response.headers["Retry-After"] == "10"
 
 
+class Held:
+    """Downloads of a shelf, of which each waits until it may go on."""
+
+    def __init__(self, client: Client, recordings: Shelf) -> None:
+        self.may_go_on = asyncio.Event()
+        self.waiting = 0
+        self._client = client
+        self._real = recordings.play
+        recordings.play = self._play  # type: ignore[method-assign]
+
+    async def _play(self, camera: str, file: str) -> Playback | None:
+        self.waiting += 1
+        await self.may_go_on.wait()
+        return await self._real(camera, file)
+
+    async def begin(self, tasks: asyncio.TaskGroup, *logins: dict[str, str]) -> list[asyncio.Task[Any]]:
+        """A download for each login."""
+        wanted = self.waiting + len(logins)
+        begun = [tasks.create_task(self._client.get(url(), headers=login)._coro) for login in logins]
+        await until(lambda: self.waiting == wanted)
+        return begun
+
+
 async def test_only_so_many_are_handed_out_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "DOWNLOADS", 1)
     async with shelf(tmp_path) as (client, recordings):
-        held = asyncio.Event()
-        real = recordings.play
-
-        async def play(camera: str, file: str) -> Playback | None:
-            await held.wait()
-            return await real(camera, file)
-
-        recordings.play = play  # type: ignore[method-assign]
+        held = Held(client, recordings)
         async with asyncio.TaskGroup() as tasks:
-            first = tasks.create_task(client.get(url())._coro)
-            await asyncio.sleep(0.05)
+            (first,) = await held.begin(tasks, {})
             async with client.get(url()) as response:
                 assert response.status == 503
-            held.set()
+            held.may_go_on.set()
         async with first.result() as response:
             assert await response.read() == CONTENT
         async with client.get(url()) as response:
             assert response.status == 200
+
+
+async def test_one_viewer_leaves_places_for_the_others(tmp_path: Path) -> None:
+    assert module.SHARE >= 6, "two pages whose browser asks for three parts at once"
+    assert module.DOWNLOADS >= 4 * module.SHARE
+    guard, porter = bearer("guards-secret-token"), bearer("porters-secret-token")
+    async with shelf(tmp_path, viewers=VIEWERS) as (client, recordings):
+        held = Held(client, recordings)
+        async with asyncio.TaskGroup() as tasks:
+            begun = await held.begin(tasks, *[guard] * module.SHARE)
+            async with client.get(url(), headers=guard) as response:
+                assert (response.status, response.headers["Retry-After"]) == (429, "10")
+                assert "you have 8 recordings under way" in (await response.json())["detail"]
+            begun += await held.begin(tasks, porter)
+            held.may_go_on.set()
+        for task in begun:
+            async with task.result() as response:
+                assert response.status == 200
+                await response.read()
+        async with client.get(url(), headers=guard) as response:
+            assert response.status == 200
+
+
+async def test_where_nobody_logs_in_an_address_has_that_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SHARE", 1)
+    async with shelf(tmp_path) as (client, recordings):
+        held = Held(client, recordings)
+        async with asyncio.TaskGroup() as tasks:
+            await held.begin(tasks, {})
+            async with client.get(url()) as response:
+                assert response.status == 429
+                assert "your address has 1 recordings" in (await response.json())["detail"]
+            held.may_go_on.set()
+
+
+# Who watched
+
+
+async def test_the_log_tells_once_a_minute_who_watches_which_recording(tmp_path: Path, clock: FakeClock) -> None:
+    with capture_logs() as told:
+        async with shelf(tmp_path, viewers=VIEWERS, clock=clock) as (client, _):
+            for login, number in (("guards-secret-token", 0), ("porters-secret-token", 0), ("guards-secret-token", 1)):
+                for start in (0, 1000, 2000):
+                    headers = {**bearer(login), "Range": f"bytes={start}-"}
+                    async with client.get(url(number), headers=headers) as response:
+                        await response.read()
+            clock.move(60)
+            async with client.get(url(), headers=bearer("guards-secret-token")) as response:
+                await response.read()
+    lines = [line for line in told if line["event"] == "recording watched"]
+    assert lines[0] == {
+        "event": "recording watched",
+        "log_level": "info",
+        "camera": "lobby",
+        "viewer": "guard",
+        "client": "127.0.0.1",
+        "protocol": "http",
+        "file": "lobby-20261127T033000.000Z.mp4",
+    }
+    assert [(line["viewer"], line["file"][-11:-5]) for line in lines] == [
+        ("guard", "00.000"), ("porter", "00.000"), ("guard", "00.000"), ("guard", "00.000"),
+    ]  # fmt: skip
+    assert lines[2]["file"] == "lobby-20261127T033500.000Z.mp4"
+
+
+async def test_who_sees_nothing_of_a_recording_is_not_told_to_have_watched_it(tmp_path: Path) -> None:
+    with capture_logs() as told:
+        async with shelf(tmp_path) as (client, recordings):
+            async with client.head(url()) as response:
+                tag = response.headers["ETag"]
+            for headers in ({"If-None-Match": tag}, {"Range": "bytes=1048576-"}):
+                async with client.get(url(), headers=headers) as response:
+                    assert response.status in (304, 416)
+            recordings.error = RecordError(RecordFault.IO, "broken")
+            async with client.get(url()) as response:
+                assert response.status == 503
+    assert [line["event"] for line in told if "viewer" in line] == ["a recording cannot be read"]
 
 
 async def test_a_file_that_is_shorter_than_it_should_be_breaks_the_answer_off(tmp_path: Path) -> None:
@@ -279,15 +390,61 @@ async def test_a_file_that_is_shorter_than_it_should_be_breaks_the_answer_off(tm
                 await response.read()
 
 
-async def test_a_client_that_takes_nothing_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "STALLED", 0.1)
+@asynccontextmanager
+async def greedy(client: Client, recordings: Shelf) -> AsyncIterator[asyncio.StreamReader]:
+    """A client that asks for a large recording and reads nothing by itself."""
     size = 64 * 1024 * 1024
-    async with shelf(tmp_path, 1) as (client, recordings):
-        recordings.index.add(Segment(Name("lobby", MORNING), MORNING + 1, size))
-        await asyncio.to_thread(os.truncate, recordings.file, size)
-        reader, writer = await asyncio.open_connection(client.host, client.port, limit=1024)
-        writer.write(f"GET {url()} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        await asyncio.sleep(1)
-        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            await reader.readexactly(size)
-        writer.close()
+    recordings.index.add(Segment(Name("lobby", MORNING), MORNING + 1, size))
+    await asyncio.to_thread(os.truncate, recordings.file, size)
+    reader, writer = await asyncio.open_connection(client.host, client.port, limit=1024)
+    writer.write(f"GET {url()} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    try:
+        yield reader
+    finally:
+        writer.transport.abort()
+
+
+async def test_a_client_that_takes_too_little_is_let_go_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLOW", 0.1)
+    with capture_logs() as told:
+        async with shelf(tmp_path, 1) as (client, recordings), greedy(client, recordings) as reader:
+            await until(lambda: any(line["event"] == "recording broken off" for line in told))
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                await reader.readexactly(64 * 1024 * 1024)
+    (line,) = [line for line in told if line["event"] == "recording broken off"]
+    assert (line["camera"], line["viewer"], line["client"]) == ("lobby", "", "127.0.0.1")
+    assert (line["file"], line["reason"]) == ("lobby-20261127T033000.000Z.mp4", "takes too little")
+
+
+async def test_who_takes_a_little_now_and_then_holds_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SLOW", 0.3)
+    async with shelf(tmp_path, 1) as (client, recordings), greedy(client, recordings) as reader:
+
+        async def sip() -> None:
+            while True:
+                await reader.readexactly(1024)
+                await asyncio.sleep(0.05)
+
+        await reader.readexactly(1)
+        async with asyncio.TaskGroup() as tasks:
+            sipping = tasks.create_task(sip())
+            await until(lambda: not held_by(client))
+            sipping.cancel()
+
+
+async def test_a_client_that_leaves_half_way_is_no_defect(tmp_path: Path) -> None:
+    with capture_logs() as told:
+        async with shelf(tmp_path, 1) as (client, recordings):
+            async with greedy(client, recordings) as reader:
+                await reader.readexactly(1024)
+            await until(lambda: not held_by(client))
+    assert {line["event"] for line in told} == {"recording watched"}
+
+
+def held_by(client: Client) -> int:
+    """Requests that are being answered."""
+    server = client.server.runner.server  # type: ignore[attr-defined]
+    assert server is not None
+    return sum(connection._current_request is not None for connection in server.connections)

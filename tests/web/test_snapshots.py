@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
+from tests.conftest import FakeClock
 from tests.web.client import serving
 from tests.web.standin import Camera
 
@@ -46,3 +48,32 @@ async def test_a_camera_without_a_picture_yet_says_when_to_come_back(known: str 
         assert response.status == 503
         assert response.headers["Retry-After"] == "1"
         assert response.headers["Cache-Control"] == "no-store"
+
+
+async def test_the_log_tells_once_in_ten_minutes_who_looks_at_snapshots(clock: FakeClock) -> None:
+    cameras = Camera("lobby", picture=b"\xff\xd8jpeg"), Camera("yard", picture=b"\xff\xd8jpeg")
+    with capture_logs() as told:
+        async with serving(*cameras, clock=clock) as client:
+            await client.head(PATH)
+            assert not told
+            for known in ("", "", '"6-x"'):
+                await client.get(PATH, headers={"If-None-Match": known} if known else {})
+            await client.get("/cameras/yard/snapshot.jpg")
+            clock.move(600)
+            await client.get(PATH, headers={"If-None-Match": '"6-x"'})
+    assert told[0] == {
+        "event": "snapshot watched",
+        "log_level": "info",
+        "camera": "lobby",
+        "viewer": "",
+        "client": "127.0.0.1",
+        "protocol": "http",
+    }
+    assert [line["camera"] for line in told] == ["lobby", "yard", "lobby"]
+
+
+async def test_who_gets_no_snapshot_has_seen_none() -> None:
+    with capture_logs() as told:
+        async with serving(Camera("lobby", picture=None)) as client, client.get(PATH) as response:
+            assert response.status == 503
+    assert not told
