@@ -13,7 +13,10 @@ from faceanond.errors import RecordFault
 from faceanond.publish.record.faults import RecordError
 from faceanond.publish.record.names import Name
 from faceanond.status import RecordState, RecordStatus
+from faceanond.web import recordings as recordings_module
+from faceanond.web.receiver import TooSlowError
 from tests.publish.record.reel import film, pieces
+from tests.waiting import until
 from tests.web.shelf import MORNING, Shelf
 from tests.web.site import Site, site
 from tests.web.standin import Camera
@@ -25,17 +28,22 @@ PLAY = ".playback video"
 TIME_ZONE = "America/St_Johns"
 
 
-def content(seconds: float) -> bytes:
+PADDING = 8 * 1024 * 1024
+"""Bytes between two fragments, so that a recording is larger than what a browser takes ahead."""
+
+
+def content(seconds: float, padding: int) -> bytes:
     head, fragments = pieces(film(seconds, size=(160, 120)))
-    return head + b"".join(fragments)
+    between = (padding.to_bytes(4, "big") + b"free").ljust(padding, b"\0") if padding else b""
+    return head + between.join(fragments)
 
 
 @contextlib.asynccontextmanager
 async def shelf(
-    folder: Path, count: int = 3, *, status: RecordStatus = RECORDING, seconds: float = 2
+    folder: Path, count: int = 3, *, status: RecordStatus = RECORDING, seconds: float = 2, padding: int = 0
 ) -> AsyncIterator[tuple[Site, Shelf]]:
     """The page of a camera with so many recordings, opened on them."""
-    recordings = await asyncio.to_thread(lambda: Shelf(folder, count, content(seconds)))
+    recordings = await asyncio.to_thread(lambda: Shelf(folder, count, content(seconds, padding)))
     try:
         async with site(Camera("lobby", record=status), Camera("yard"), recordings=recordings) as wall:
             yield wall, recordings
@@ -101,6 +109,25 @@ async def test_a_recording_can_be_sought_in(tmp_path: Path) -> None:
         await wall.page.wait_for_function(f"() => {video}.currentTime > 0.2")
         await wall.page.evaluate(f"{video}.currentTime = 15")
         await wall.page.wait_for_function(f"() => {video}.currentTime > 15.5")
+
+
+async def test_a_pause_in_which_the_server_breaks_off_is_nothing_to_whoever_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser takes nothing while its video pauses, and asks for the rest when it needs that."""
+    monkeypatch.setattr(recordings_module, "SLOW", 0.5)
+    told: list[str] = []
+    monkeypatch.setattr(TooSlowError, "__init__", lambda _, words: told.append(words))
+    async with shelf(tmp_path, 1, seconds=20, padding=PADDING) as (wall, _):
+        await wall.open("/cameras/lobby#recordings")
+        await wall.page.locator(".tape .play").nth(1).click()
+        video = f"document.querySelector('{PLAY}')"
+        await wall.page.wait_for_function(f"() => {video}.currentTime > 0.2")
+        await wall.page.evaluate(f"{video}.pause()")
+        await until(lambda: told)
+        await asyncio.sleep(2)
+        await wall.page.evaluate(f"{video}.playbackRate = 4; {video}.play()")
+        await wall.page.wait_for_function(f"() => {video}.currentTime > 18")
 
 
 async def test_the_keyboard_is_enough(tmp_path: Path) -> None:
