@@ -103,3 +103,29 @@ def test_a_viewers_streams_are_counted_over_all_listeners(tmp_path: Path) -> Non
         assert ask(running, "/cameras/lobby/stream.mp4", GUARD)[0] == 429
         assert "viewers.guard.max_streams reached" in running.log.read_text()
         assert running.stop() == 0
+
+
+def test_the_stop_tells_once_of_each_viewer_that_the_server_stops(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG)
+    settings = ["--set", "log.format=json"]
+    with daemon(["run", "-c", str(config), *settings], tmp_path) as running:
+        command = [need_tool("ffmpeg"), "-v", "error", "-rtsp_transport", "tcp"]
+        url = running.rtsp.replace("//", "//guard:guards-password@") + "/lobby"
+        player = subprocess.Popen([*command, "-i", url, "-f", "null", "-"])
+        request = urllib.request.Request(running.url + "/cameras/lobby/stream.mp4", headers={"Authorization": GUARD})
+        try:
+            with urllib.request.urlopen(request, timeout=20) as stream:
+                stream.read(1)
+                eventually(lambda: running.log.read_text().count('"viewer joined"') == 2, "two viewers")
+                running.stop()
+        finally:
+            player.kill()
+            player.wait()
+        lines = [json.loads(line) for line in running.log.read_text().splitlines() if '"viewer ' in line]
+    left = [line for line in lines if line["event"] == "viewer left"]
+    assert sorted((line["protocol"], line["viewer"], line["client"], line["reason"]) for line in left) == [
+        ("mp4", "guard", "127.0.0.1", "server stopping"),
+        ("rtsp", "guard", "127.0.0.1", "server stopping"),
+    ]
+    assert all(line["seconds"] > 0 for line in left)
