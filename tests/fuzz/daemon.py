@@ -60,7 +60,7 @@ class Running:
         for _ in range(int(DRAINED_WITHIN / 0.5)):
             now = self.held()
             if now.tasks <= idle.tasks and now.descriptors <= idle.descriptors:
-                break
+                return now
             await asyncio.sleep(0.5)
         return self.held()
 
