@@ -19,7 +19,7 @@ from multidict import CIMultiDict
 from faceanond.access import ANYBODY, Access, Viewer
 from faceanond.logins import FailedLogins
 from faceanond.web.guard import is_preflight, is_same_origin
-from faceanond.web.problem import ProblemError
+from faceanond.web.problem import ProblemError, later
 from faceanond.web.remembered import Credentials, Remembered, read
 from faceanond.web.view import CameraView, Fleet
 
@@ -131,8 +131,7 @@ class Auth:
             return viewer
         again = self._remembered.was_wrong(address, login)
         if not again and (wait := self._failures.wait(address)):
-            later = {str(hdrs.RETRY_AFTER): str(wait)}
-            raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong logins from this address", later)
+            raise later(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong logins from this address", wait)
         viewer = self._judge(login)
         if viewer is None:
             self._remembered.note_wrong(address, login)

@@ -25,7 +25,7 @@ from faceanond.publish.stream import Stream, StreamClosedError
 from faceanond.shares import OverShareError, Place, Shares
 from faceanond.watching import DEFECT, LEFT, Watch
 from faceanond.web.auth import camera_of, viewer_of
-from faceanond.web.problem import ProblemError
+from faceanond.web.problem import ProblemError, later
 from faceanond.web.receiver import Receiver, ReceiverGoneError
 from faceanond.web.view import Fleet
 from faceanond.web.who import who
@@ -135,7 +135,7 @@ class Mp4Routes:
         with self._share(request):
             if self._viewers >= self._most:
                 detail = f"all {self._most} places for viewers are taken (http.max_streams)"
-                raise _later(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_PLACE)
+                raise later(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_PLACE)
             self._viewers += 1
             try:
                 yield
@@ -146,7 +146,7 @@ class Mp4Routes:
         try:
             return self._shares.take(viewer_of(request).name, PROTOCOL)
         except OverShareError as error:
-            raise _later(HTTPStatus.TOO_MANY_REQUESTS, str(error), error.retry_after) from None
+            raise later(HTTPStatus.TOO_MANY_REQUESTS, str(error), error.retry_after) from None
 
 
 async def _begun(feed: Mp4Feed) -> tuple[str, bytes]:
@@ -155,7 +155,7 @@ async def _begun(feed: Mp4Feed) -> tuple[str, bytes]:
         async with asyncio.timeout(START_WITHIN):
             return await feed.start()
     except TimeoutError:
-        raise _later(HTTPStatus.SERVICE_UNAVAILABLE, "the camera sends no picture now", RETRY_PICTURE) from None
+        raise later(HTTPStatus.SERVICE_UNAVAILABLE, "the camera sends no picture now", RETRY_PICTURE) from None
 
 
 async def _send(feed: Mp4Feed, channel: web.WebSocketResponse, receiver: Receiver) -> None:
@@ -198,8 +198,4 @@ async def _talk(
 
 
 def _no_stream() -> ProblemError:
-    return _later(HTTPStatus.CONFLICT, "the camera has no stream now", RETRY_PICTURE)
-
-
-def _later(status: HTTPStatus, detail: str, seconds: int) -> ProblemError:
-    return ProblemError(status, detail, {str(hdrs.RETRY_AFTER): str(seconds)})
+    return later(HTTPStatus.CONFLICT, "the camera has no stream now", RETRY_PICTURE)

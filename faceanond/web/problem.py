@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 PROBLEM = "application/problem+json"
@@ -20,6 +20,11 @@ class ProblemError(Exception):
         self.detail = detail
         self.headers = headers
         super().__init__(detail)
+
+
+def later(status: HTTPStatus, detail: str, seconds: int) -> ProblemError:
+    """What may succeed after so many seconds."""
+    return ProblemError(status, detail, {str(hdrs.RETRY_AFTER): str(seconds)})
 
 
 def problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:

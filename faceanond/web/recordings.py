@@ -28,7 +28,7 @@ from faceanond.publish.record.index import Segment
 from faceanond.publish.record.playback import Playback
 from faceanond.watching import Fetches, Who
 from faceanond.web.auth import camera_of
-from faceanond.web.problem import ProblemError
+from faceanond.web.problem import ProblemError, later
 from faceanond.web.receiver import Receiver, ReceiverGoneError, TooSlowError
 from faceanond.web.view import Fleet, Recordings
 from faceanond.web.who import who
@@ -143,9 +143,9 @@ class RecordingRoutes:
         if self._downloads[holder] >= SHARE:
             whom = "you have" if asker.viewer else "your address has"
             detail = f"{whom} {SHARE} recordings under way already, which is the most; close some"
-            raise _later(HTTPStatus.TOO_MANY_REQUESTS, detail)
+            raise later(HTTPStatus.TOO_MANY_REQUESTS, detail, RETRY)
         if self._downloads.total() >= DOWNLOADS:
-            raise _later(HTTPStatus.SERVICE_UNAVAILABLE, f"{DOWNLOADS} recordings are being handed out already")
+            raise later(HTTPStatus.SERVICE_UNAVAILABLE, f"{DOWNLOADS} recordings are being handed out already", RETRY)
         self._downloads[holder] += 1
         try:
             yield
@@ -263,13 +263,9 @@ def _number(query: Mapping[str, str], key: str, default: int, most: int) -> int:
 def _unreadable(camera: str, asker: Who, error: RecordError) -> ProblemError:
     # It names the folder, which is nothing to viewers.
     _tell(camera, asker, error)
-    return _later(HTTPStatus.SERVICE_UNAVAILABLE, "the disk does not let it be read now; the log says why")
+    return later(HTTPStatus.SERVICE_UNAVAILABLE, "the disk does not let it be read now; the log says why", RETRY)
 
 
 def _tell(camera: str, asker: Who, error: RecordError) -> None:
     viewer, client = asker
     log.warning("a recording cannot be read", camera=camera, viewer=viewer, client=client, detail=str(error))
-
-
-def _later(status: HTTPStatus, message: str) -> ProblemError:
-    return ProblemError(status, message, {str(hdrs.RETRY_AFTER): str(RETRY)})

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from aiohttp import ETag, hdrs, web
 
-from faceanond.web.problem import ProblemError
+from faceanond.web.problem import later
 from faceanond.web.view import CameraView
 
 CACHING = "private, no-cache"
@@ -25,8 +25,7 @@ async def snapshot(request: web.Request, camera: CameraView) -> web.Response:
         return answer
     picture = await camera.snapshot()
     if picture is None:
-        later = {str(hdrs.RETRY_AFTER): "1"}
-        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "the camera has no picture yet", later)
+        raise later(HTTPStatus.SERVICE_UNAVAILABLE, "the camera has no picture yet", 1)
     answer = web.Response(body=picture.body, content_type="image/jpeg", headers={hdrs.CACHE_CONTROL: CACHING})
     answer.etag = ETag(picture.tag)
     answer.last_modified = datetime.fromtimestamp(int(picture.taken), UTC)

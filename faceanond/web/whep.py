@@ -31,7 +31,7 @@ from faceanond.shares import OverShareError
 from faceanond.web.auth import camera_of, viewer_of
 from faceanond.web.guard import Guard, is_preflight
 from faceanond.web.limit import OfferLimit
-from faceanond.web.problem import ProblemError
+from faceanond.web.problem import ProblemError, later
 from faceanond.web.view import Fleet, Whep
 from faceanond.web.who import who
 
@@ -87,7 +87,7 @@ class WhepRoutes:
             owner, client = who(request)
             answer = await self._service.offer(name, sdp, local=local, remote=remote, owner=owner, client=client)
         except OverShareError as error:
-            raise _later(HTTPStatus.TOO_MANY_REQUESTS, str(error), error.retry_after) from None
+            raise later(HTTPStatus.TOO_MANY_REQUESTS, str(error), error.retry_after) from None
         except OfferError as error:
             raise _refusal(error) from None
         headers = CIMultiDict({str(hdrs.LOCATION): f"/whep/{name}/{answer.session_id}", "Accept-Patch": FRAGMENT})
@@ -161,7 +161,7 @@ class WhepRoutes:
         viewer, address = viewer_of(request).name, request.remote or ""
         if wait := limit.ask(address, self._clock.monotonic(), viewer=viewer):
             whose = "by this viewer at" if viewer else "from"
-            raise _later(HTTPStatus.TOO_MANY_REQUESTS, f"too many {what} {whose} this address", wait)
+            raise later(HTTPStatus.TOO_MANY_REQUESTS, f"too many {what} {whose} this address", wait)
 
 
 async def _text(request: web.Request) -> str:
@@ -228,14 +228,10 @@ def _refusal(error: OfferError) -> ProblemError:
         case UnsupportedOfferError():
             return ProblemError(HTTPStatus.NOT_ACCEPTABLE, str(error))
         case NoStreamError():
-            return _later(HTTPStatus.CONFLICT, str(error), RETRY_STREAM)
+            return later(HTTPStatus.CONFLICT, str(error), RETRY_STREAM)
         case TooManyViewersError():
-            return _later(HTTPStatus.SERVICE_UNAVAILABLE, str(error), error.retry_after)
-    return _later(HTTPStatus.SERVICE_UNAVAILABLE, str(error), RETRY_STREAM)
-
-
-def _later(status: HTTPStatus, detail: str, seconds: int) -> ProblemError:
-    return ProblemError(status, detail, {str(hdrs.RETRY_AFTER): str(seconds)})
+            return later(HTTPStatus.SERVICE_UNAVAILABLE, str(error), error.retry_after)
+    return later(HTTPStatus.SERVICE_UNAVAILABLE, str(error), RETRY_STREAM)
 
 
 def _accepts_sdp(accept: str | None) -> bool:
