@@ -54,23 +54,13 @@ async function overSocket(screen, signal) {
 
 /** Until a WebSocket gets through again, which a tile tries for all behind its running picture. */
 async function withoutSockets(screen, signal) {
-  const here = new AbortController();
-  const leave = () => here.abort();
-  const forget = sockets.whenOpen(leave);
-  signal.addEventListener("abort", leave, { once: true });
-  const counted = (frames) => {
-    screen.counted(frames);
-    if (sockets.takeTry()) knock(screen.name, here.signal);
-  };
-  try {
-    await overStream({ ...screen, counted }, here.signal);
-  } catch (error) {
-    throw here.signal.aborted && !signal.aborted ? new Rerouted() : error;
-  } finally {
-    forget();
-    here.abort();
-    signal.removeEventListener("abort", leave);
-  }
+  await sockets.detour(signal, (here) => {
+    const counted = (frames) => {
+      screen.counted(frames);
+      if (sockets.takeTry()) knock(screen.name, here);
+    };
+    return overStream({ ...screen, counted }, here);
+  });
 }
 
 async function overStream(screen, signal) {

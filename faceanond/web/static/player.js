@@ -125,23 +125,13 @@ export class Player {
   /** Plays over HTTP until that fails or a better way gets through again; always ends with an exception. */
   async #playOverHttp(signal) {
     const { name, video, canvas, onChange, expecting } = this;
-    const here = new AbortController(); // also ends a try
-    const leave = () => here.abort();
-    const forget = webrtc.whenOpen(leave);
-    signal.addEventListener("abort", leave, { once: true });
-    const counted = (frames) => {
-      this.frames = frames;
-      if (webrtc.takeTry()) this.#knock(here.signal, leave);
-    };
-    try {
-      await playOverHttp({ name, video, canvas, onChange, expecting, counted, why: webrtc.reason }, here.signal);
-    } catch (error) {
-      throw here.signal.aborted && !signal.aborted ? new Rerouted() : error;
-    } finally {
-      forget();
-      here.abort();
-      signal.removeEventListener("abort", leave);
-    }
+    await webrtc.detour(signal, (here, leave) => {
+      const counted = (frames) => {
+        this.frames = frames;
+        if (webrtc.takeTry()) this.#knock(here, leave);
+      };
+      return playOverHttp({ name, video, canvas, onChange, expecting, counted, why: webrtc.reason }, here);
+    });
   }
 
   /** Finds out whether WebRTC gets through by now, while the pictures go on over HTTP. */

@@ -1,6 +1,8 @@
 // Which ways to play get through, for the whole page. One tile finds out for all, so that forty do not each wait for a
 // handshake that cannot succeed; and now and then one tries for all whether a better way gets through again.
 
+import { Rerouted } from "./trying.js";
+
 const AGAIN = 3 * 60_000; // ms until a way is tried once more after it was found blocked
 const LONGEST = 30 * 60_000;
 
@@ -10,7 +12,7 @@ class Way {
   #trying = false;
   #began = 0;
   #changed = 0;
-  #waiting = new Set();
+  #detours = new Set();
 
   /** Why this is not the way, in words; empty while it is. */
   reason = "";
@@ -44,13 +46,27 @@ class Way {
   open() {
     this.reason = "";
     this.#trying = false;
-    for (const leave of [...this.#waiting]) leave();
+    for (const leave of [...this.#detours]) leave();
   }
 
-  /** Calls back when it gets through again; gives the function that takes this back. */
-  whenOpen(leave) {
-    this.#waiting.add(leave);
-    return () => this.#waiting.delete(leave);
+  /**
+   * Another way, until this one gets through again: `go` is called with a signal that aborts then, and with ours, and
+   * when it is over, and with the function that ends it sooner. Where it was ended so, Rerouted is thrown.
+   */
+  async detour(signal, go) {
+    const here = new AbortController();
+    const leave = () => here.abort();
+    this.#detours.add(leave);
+    signal.addEventListener("abort", leave, { once: true });
+    try {
+      await go(here.signal, leave);
+    } catch (error) {
+      throw here.signal.aborted && !signal.aborted ? new Rerouted() : error;
+    } finally {
+      this.#detours.delete(leave);
+      here.abort();
+      signal.removeEventListener("abort", leave);
+    }
   }
 
   /** True for one caller, when it is time to try again; it then calls `block`, `open` or `giveUp`. */
