@@ -49,8 +49,8 @@ class UdpDelivery:
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
-        self._rtp: Datagrams | None = None
-        self._rtcp: Datagrams | None = None
+        # RTP, then RTCP, as they are opened.
+        self._ends: list[Datagrams] = []
         self._sockets: list[socket.socket] = []
         self.ports = (0, 0)
         self.refused_at: float | None = None
@@ -66,41 +66,31 @@ class UdpDelivery:
         self.ports = rtp.getsockname()[1], rtcp.getsockname()[1]
 
     async def open(self, connection: socket.socket, ports: tuple[int, int]) -> None:
-        """Starts to talk to these ports of the server. Raises PushError."""
+        """Starts to talk to these ports of the server. Raises PushError; `close` frees what was opened by then."""
         loop = asyncio.get_running_loop()
-        ends: list[Datagrams] = []
         try:
             for port in ports:
                 connect(self._sockets[0], connection, port)
                 end = Datagrams(arrived=self._arrived, refused=self._refused)
                 # From here on the transport closes it.
                 await loop.create_datagram_endpoint(lambda end=end: end, sock=self._sockets.pop(0))  # type: ignore[misc]
-                ends.append(end)
-        except BaseException as error:
-            # Also when it is cancelled half-way.
-            for end in ends:
-                end.close()
-            if not isinstance(error, OSError):
-                raise
+                self._ends.append(end)
+        except OSError as error:
             raise PushError(PushFault.UNREACHABLE, f"no way to the server's UDP ports: {error.strerror}") from None
-        self._rtp, self._rtcp = ends
 
     def send(self, packets: Sequence[bytes]) -> None:
-        if self._rtp is not None:
-            for packet in packets:
-                self._rtp.send(packet)
+        for packet in packets:
+            self._ends[0].send(packet)
 
     def send_rtcp(self, data: bytes) -> None:
-        if self._rtcp is not None:
-            self._rtcp.send(data)
+        self._ends[1].send(data)
 
     async def ready(self) -> None:
         """Datagrams never wait."""
 
     def close(self) -> None:
-        for end in (self._rtp, self._rtcp):
-            if end is not None:
-                end.close()
+        for end in self._ends:
+            end.close()
         for one in self._sockets:
             one.close()
         self._sockets = []
