@@ -31,7 +31,8 @@ def findings(config: Config, path: FilePath, overrides: Sequence[str] = ()) -> l
 
     `path` and `overrides` are what `config` was loaded from. Looks at the disk, so it blocks.
     """
-    return _placed(_missing(config), path, _reading(path), _given(overrides))
+    reading, given = _reading(path), _given(overrides)
+    return _placed(_missing(config), _places(path, reading, given), _written(reading, given))
 
 
 def warnings(config: Config, path: FilePath, overrides: Sequence[str] = ()) -> list[Problem]:
@@ -39,7 +40,7 @@ def warnings(config: Config, path: FilePath, overrides: Sequence[str] = ()) -> l
     reading, given = _reading(path), _given(overrides)
     written = _written(reading, given)
     found = chain(_risks(config, written), exposure.guessable(config), exposure.readable(reading.data, path, given))
-    return _placed(found, path, reading, given)
+    return _placed(found, _places(path, reading, given), written)
 
 
 def _missing(config: Config) -> Iterator[tuple[Path, str]]:
@@ -199,13 +200,14 @@ def _written(reading: syntax.Reading, given: Sequence[Override]) -> Written:
     return Written(data)
 
 
-def _placed(
-    found: Iterable[tuple[Path, str]], path: FilePath, reading: syntax.Reading, given: Sequence[Override]
-) -> list[Problem]:
-    """The problems in their order. One that many cameras inherit is told once, where the value was written."""
+def _places(path: FilePath, reading: syntax.Reading, given: Sequence[Override]) -> Places:
     places = Places(str(path), reading.document)
     places.add(given)
-    written = _written(reading, given)
+    return places
+
+
+def _placed(found: Iterable[tuple[Path, str]], places: Places, written: Written) -> list[Problem]:
+    """The problems in their order. One that many cameras inherit is told once, where the value was written."""
     problems: set[tuple[Place, Problem]] = set()
     for key, message in found:
         origin = written.origin(key)

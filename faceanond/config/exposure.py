@@ -25,18 +25,18 @@ Risk = tuple[Path, str]
 
 def readable(data: Mapping[str, object], path: FilePath, overrides: Sequence[Override] = ()) -> Iterator[Risk]:
     """Secrets that every user of this machine can read. `data` is what the file at `path` says. Looks at the disk."""
-    secrets = [(where, value) for where, value in _texts(data, ()) if where[-1] in SECRETS and value]
+    secrets = list(_secrets(data, ()))
     written = [where for where, value in secrets if not refers(value)]
     if written and (complaint := permissions.complaint(path, "the passwords and tokens in")):
         advice = 'or, where the service itself reads it that way, write "${credential:NAME}" in their place'
         yield written[0], f"{complaint}, {advice}"
-    given = [(where, value) for one in overrides for where, value in _texts(one.value, one.path)]
+    given = [found for one in overrides for found in _secrets(one.value, one.path)]
     for where, value in given:
-        if where[-1] in SECRETS and value and not refers(value):
+        if not refers(value):
             message = "a secret on the command line shows in the list of processes"
             yield where, f'{message}; write "${{env:NAME}}" or "${{file:PATH}}", or put it into the file'
     told: set[FilePath] = set()
-    for where, value in secrets + [(where, value) for where, value in given if where[-1] in SECRETS]:
+    for where, value in secrets + given:
         for file in read_from(value, path.parent):
             if file not in told and (complaint := permissions.complaint(file, "the secret in")):
                 told.add(file)
@@ -66,13 +66,14 @@ def _short(where: Path, secret: SecretStr | None) -> Iterator[Risk]:
         yield where, f"{message} stands alone; choose a longer one"
 
 
-def _texts(value: object, where: Path) -> Iterator[tuple[Path, str]]:
-    """Every text in a value, with its place."""
+def _secrets(value: object, where: Path) -> Iterator[tuple[Path, str]]:
+    """Every secret in a value, with its place."""
     if isinstance(value, str):
-        yield where, value
+        if value and where[-1] in SECRETS:
+            yield where, value
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _texts(item, (*where, key))
+            yield from _secrets(item, (*where, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _texts(item, (*where, index))
+            yield from _secrets(item, (*where, index))
